@@ -1,0 +1,2 @@
+template<class T>
+concept PageWalker = requires(T t) { t.look(); };

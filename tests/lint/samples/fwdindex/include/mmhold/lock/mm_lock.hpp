@@ -1,0 +1,2 @@
+template<class T>
+concept MmLock = requires(T t) { t.lock(); };

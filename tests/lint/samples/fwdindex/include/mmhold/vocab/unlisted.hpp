@@ -1,0 +1,4 @@
+#pragma once
+struct helper {};
+template<class T>
+class [[nodiscard]] unlisted final {};

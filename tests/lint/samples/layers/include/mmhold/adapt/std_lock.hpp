@@ -1,0 +1,1 @@
+#include <mmhold/gup/fine.hpp>

@@ -1,0 +1,3 @@
+#pragma once
+#include <mmhold/gup/fine.hpp>
+#include <mmhold/adapt/std_lock.hpp>

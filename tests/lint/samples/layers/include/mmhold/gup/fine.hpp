@@ -1,0 +1,3 @@
+#pragma once
+#include <mmhold/machine/a.hpp>
+#include <mmhold/vocab/good.hpp>

@@ -1,0 +1,3 @@
+#pragma once
+#include <mmhold/concepts.hpp>
+#include <mmhold/explore/model.hpp>

@@ -1,0 +1,3 @@
+#pragma once
+#include <mmhold/vocab/good.hpp>
+#include <mmhold/machine/missing.hpp>

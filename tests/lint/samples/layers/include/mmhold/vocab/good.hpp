@@ -1,0 +1,3 @@
+#pragma once
+#include <mmhold/config.hpp>
+#include <mmhold/fwd.hpp>

@@ -1,0 +1,1 @@
+#include <range/v3/view.hpp>

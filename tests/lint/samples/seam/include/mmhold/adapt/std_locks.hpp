@@ -1,0 +1,3 @@
+#include <mutex>
+#include <range/v3/view.hpp>
+thread_local std::mutex mine;

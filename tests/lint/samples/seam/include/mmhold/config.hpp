@@ -1,0 +1,1 @@
+#define MMHOLD_FINE

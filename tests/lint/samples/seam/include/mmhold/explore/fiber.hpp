@@ -1,0 +1,2 @@
+#include <thread>
+#define MMHOLD_SWITCH
