@@ -1,37 +1,203 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The index: every public class of the library in rank order, beside the header that defines it.
-// Includes the concepts, which cost little, and no model.
+// The index: the public names of the library in rank order, each beside the header that defines it.
+// Includes the concepts, which cost little, and no model. The concepts themselves stand in
+//   machine/machine.hpp      Machine           observe/observer.hpp      Observer
+//   reclaim/reclaimer.hpp    Reclaimer         lock/mm_lock.hpp          MmLock
+//   paging/page_format.hpp   PageFormat        paging/table_memory.hpp   TableMemory
+//   space/space_config.hpp   SpaceConfig       walk/page_walker.hpp      PageWalker
+//   fault/fault_handler.hpp  FaultHandler      gup/profile.hpp           GupProfile
 
 #include <mmhold/concepts.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 namespace mmhold {
 
-// vocab/
-struct virt_addr;   // address.hpp
-struct pfn;         // address.hpp
-struct page_count;  // page_span.hpp
-template<class Flag>
-requires std::is_enum_v<Flag>
-class flag_set;                    // flag_set.hpp
+// 0 vocab/
+struct virt_addr;                  // address.hpp
+struct pfn;                        // address.hpp
+struct page_count;                 // page_span.hpp
 class page_span;                   // page_span.hpp
 enum class access : std::uint8_t;  // access.hpp
 struct protection_key_rights;      // access.hpp
 enum class errc : std::uint8_t;    // errc.hpp
+template<class Flag>
+requires std::is_enum_v<Flag>
+class flag_set;                         // flag_set.hpp
+enum class gup_flag : std::uint32_t;    // gup_flags.hpp
+enum class holding : std::uint8_t;      // gup_flags.hpp
+enum class fault_flag : std::uint16_t;  // fault_flags.hpp
 template<class T>
 class result;       // result.hpp
 struct gup_result;  // gup_result.hpp
 
-// machine/
+// 1 machine/
 struct host_machine;          // host_machine.hpp
 struct checked_host_machine;  // host_machine.hpp
 struct constexpr_machine;     // constexpr_machine.hpp
 template<Machine M>
 class task;  // task.hpp
+
+// 2 observe/
+struct event;          // observer.hpp
+struct null_observer;  // null_observer.hpp
+template<Machine M>
+class counters;  // counters.hpp
+template<Machine M>
+class ring_buffer;  // ring_buffer.hpp
+// attributed.hpp: attributed
+// json_writer.hpp: json_writer
+// trace_writer.hpp: trace_writer
+
+// 3 reclaim/
+struct retired_object;  // retired.hpp
+template<Reclaimer R>
+class cpu;  // cpu.hpp
+template<Reclaimer R>
+class irq_section;  // irq_section.hpp
+template<Machine M>
+class hazard_record;  // hazard_record.hpp
+template<Machine M, std::size_t Batch>
+class hazard_domain;  // hazard_domain.hpp
+template<Reclaimer R, std::invocable Flush, class Release>
+class gather;  // gather.hpp
+
+// 4 lock/
+template<class L>
+class held_shared;  // held.hpp
+template<class L>
+class held_exclusive;  // held.hpp
+template<class L>
+class lock_dropped;  // held.hpp
+template<class L>
+class droppable;  // held.hpp
+template<class L>
+class lock_authority;  // held.hpp
+template<Machine M>
+class spin_lock;  // spin_lock.hpp
+template<Machine M>
+class spin_guard;  // spin_lock.hpp
+template<Machine M>
+class wait_queue;  // wait_queue.hpp
+template<Machine M>
+class rw_lock;  // rw_lock.hpp
+template<Machine M>
+class big_lock;  // big_lock.hpp
+template<Machine M>
+class null_lock;  // null_lock.hpp
+template<Machine M>
+class seq_count;  // seq_count.hpp
+template<MmLock L, Observer O, Machine M>
+class observed_lock;  // observed_lock.hpp
+
+// 5 paging/
+struct page_entry;  // page_format.hpp
+template<unsigned Levels>
+requires(Levels == 4 || Levels == 5)
+struct x86_64;  // x86_64.hpp
+template<PageFormat F, Reclaimer R>
+class host_tables;  // host_tables.hpp
+template<PageFormat F, TableMemory T>
+class table_guard;  // table_guard.hpp
+template<PageFormat F, TableMemory T>
+class leaf_guard;  // table_guard.hpp
+template<PageFormat F, TableMemory T>
+requires std::same_as<typename T::format, F>
+class table_tree;  // table_tree.hpp
+template<PageFormat F, TableMemory T>
+requires std::same_as<typename T::format, F>
+class page_table;  // page_table.hpp
+
+// 6 space/
+template<Machine M>
+class frame_table;  // frame_table.hpp
+template<Machine M>
+class frame_pool;  // frame_pool.hpp
+// pinned.hpp: pinned
+struct vma;  // vma.hpp
+template<class L>
+class vma_ref;       // vma.hpp
+class fault_source;  // vma.hpp
+template<Machine M>
+class vma_map;        // vma_map.hpp
+struct mmap_request;  // mmap_request.hpp
+template<Machine M>
+class layout;  // layout.hpp
+template<Machine M>
+class entry_rights;  // entry_rights.hpp
+template<Machine M>
+class resident_set;  // resident_set.hpp
+template<class Space>
+class unmapped_pages;  // unmapped_pages.hpp
+template<Machine M>
+struct default_config;  // space_config.hpp
+// address_space.hpp: address_space
+
+// 7 walk/
+struct walk_request;  // page_walker.hpp
+struct walk_answer;   // page_walker.hpp
+template<PageFormat Format>
+class descent;  // descent.hpp
+template<class Space>
+class locked_walker;                      // locked_walker.hpp
+enum class table_recheck : std::uint8_t;  // lockless_walker.hpp
+template<class Space, table_recheck Recheck>
+class lockless_walker;  // lockless_walker.hpp
+
+// 8 fault/
+struct fault_request;  // fault_handler.hpp
+template<class L, Machine M>
+class fault_outcome;  // fault_outcome.hpp
+template<Machine M>
+class waitable;  // wait_ticket.hpp
+template<Machine M>
+class wait_ticket;  // wait_ticket.hpp
+struct fault_site;  // fault_site.hpp
+template<class Space>
+class anonymous;  // anonymous.hpp
+template<class Space>
+class copy_on_write;  // copy_on_write.hpp
+template<class Space>
+class present_page;  // present_page.hpp
+template<Machine M>
+class userfault_queue;  // userfault_queue.hpp
+template<class Space>
+class userfault;  // userfault.hpp
+template<class Space>
+class page_source;  // page_source.hpp
+template<class Space>
+class blocking;  // blocking.hpp
+template<class Space>
+class custom_source;  // custom_source.hpp
+template<class Space>
+class dispatch;  // dispatch.hpp
+template<Machine M, class Node>
+class wait_line;  // wait_line.hpp
+
+// 9 gup/
+struct linux_6_18;  // profile.hpp
+struct rfc_2014;    // profile.hpp
+struct gup_call;    // operation.hpp
+struct gup_need;    // operation.hpp
+template<PageWalker W, class L, Machine M, GupProfile P>
+requires WalkStepper<W, held_shared<L> const>
+class gup_operation;  // operation.hpp
+template<LocklessWalker W>
+class fast_operation;  // fast_operation.hpp
+template<class L, class H, PageWalker W, class F, Observer O>
+struct composition;  // compose.hpp
+class gup_output;    // gup.hpp
+// gup.hpp       gup, gup_locked, gup_unlocked, pin, pin_locked, pin_unlocked
+// gup_fast.hpp  gup_fast, gup_fast_only, pin_fast, pin_fast_only
+// unpin.hpp     unpin, put_pages
+
+// 10 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
+// 11 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book)
+// 11 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

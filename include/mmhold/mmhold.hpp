@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// All of mmhold except the bridges to other libraries (adapt/), the explorer (explore/) and the
-// laws (laws/).
+// All of mmhold on real threads: the whole library except the bridges to other libraries (adapt/),
+// the explorer (explore/) and the laws (laws/).
 
-#include <mmhold/concepts.hpp>
 #include <mmhold/fwd.hpp>
-#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/gup/gup.hpp>
+#include <mmhold/gup/gup_fast.hpp>
+#include <mmhold/gup/over_space.hpp>
+#include <mmhold/gup/unpin.hpp>
+#include <mmhold/lock/big_lock.hpp>
+#include <mmhold/lock/null_lock.hpp>
+#include <mmhold/lock/observed_lock.hpp>
+#include <mmhold/lock/rw_lock.hpp>
 #include <mmhold/machine/host_machine.hpp>
-#include <mmhold/machine/task.hpp>
-#include <mmhold/vocab/access.hpp>
-#include <mmhold/vocab/fault_flags.hpp>
-#include <mmhold/vocab/gup_result.hpp>
-#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/observe/attributed.hpp>
+#include <mmhold/observe/counters.hpp>
+#include <mmhold/observe/ring_buffer.hpp>
+#include <mmhold/observe/trace_writer.hpp>
+#include <mmhold/reclaim/gather.hpp>
+#include <mmhold/space/address_space.hpp>
+#include <mmhold/space/pinned.hpp>

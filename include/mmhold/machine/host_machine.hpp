@@ -125,6 +125,10 @@ inline void spin_hint() noexcept {
 template<asymmetric_fence Fence = asymmetric_fence::automatic,
          expectation Check = expectation::ignored>
 struct basic_host_machine {
+    /// Does a false expect() stop the program? Code may leave out bookkeeping that only serves
+    /// expectations if a machine says no here; machines that say nothing are checked.
+    static constexpr bool checked = Check == expectation::fatal;
+
     template<class T>
     using atomic = detail::host_atomic<T>;
     template<class T>

@@ -4,9 +4,11 @@
 
 #include <mmhold/machine/host_machine.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 
 using namespace mmhold;

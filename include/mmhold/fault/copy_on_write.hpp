@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// copy_on_write – a write (or a pin that must not be surprised by a later write) meets a page
+// that is present and read-only. The rules of do_wp_page, gup-semantics §4.3:
+//
+//   zero page                      copy, always
+//   shared mapping                 nothing to copy: make the entry writable
+//   anonymous and exclusive        ours alone: reuse
+//   anonymous, one reference       nobody else is left: becomes exclusive, reuse
+//   anything else                  copy to a fresh exclusive page
+//
+// Copier    under the table's lock: take a reference on the old page → unlock → allocate, copy →
+//           lock → the entry is still the very same? clear it → flush → install the new page, so
+//           that no cpu writes to the new page while another still reads the old → unlock → give
+//           back the entry's old reference and the copier's. Not the same: somebody else was
+//           here; give both pages back, the access is simply tried again.
+// Pinner    (lockless) pin → read the entry again → look at exclusive. Reuse sets exclusive, copy
+//           changes the entry, so a pinner that comes in between notices either (§4.4, §6.1).
+// unshare   leaves the result read-only. A write that FORCE has smuggled past a read-only vma
+//           leaves the copy read-only as well, but dirty: later stores of the owner still fault.
+
+#include <mmhold/fault/install.hpp>
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/frame.hpp>
+#include <mmhold/vocab/errc.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace mmhold {
+
+/// Makes a present, read-only page writable or exclusive. A cheap view of an address space.
+///
+/// Of large folios only those whose pages are exclusive are reused: which address spaces map the
+/// rest is not recorded (before 6.15 Linux copied them too).
+template<class Space>
+class copy_on_write {
+public:
+    using machine = typename Space::machine;
+    using format = typename Space::format;
+    using cpu_type = typename Space::cpu_type;
+    using guard = typename Space::table_type::guard;
+
+    constexpr explicit copy_on_write(Space& space) noexcept : space_{space} {}
+
+    /// Answers a write or unshare fault at `site` on the leaf that `entry` has locked and that is
+    /// not writable. Mm lock: held shared. Success: the access is permitted now, or worth another
+    /// try. Errors, and then nothing has changed: no_memory; bad_address – the entry leads to no
+    /// frame that could be copied; again – a large leaf was split, look at the entry again.
+    [[nodiscard]] constexpr result<void> resolve(fault_site const& site, cpu_type& me,
+                                                 guard entry) {
+        auto const leaf = entry.read();
+        auto const page = page_under(site.page(), leaf, entry.level());
+        switch (judge(site, leaf, page, entry.level())) {
+            case verdict::reuse: return reuse(site, entry, leaf, page);
+            case verdict::copy: return copy(site, me, std::move(entry), leaf);
+            case verdict::split_first: return split(site, me, std::move(entry));
+            case verdict::hopeless: break;
+        }
+        return errc::bad_address;
+    }
+
+private:
+    enum class verdict : std::uint8_t { reuse, copy, split_first, hopeless };
+
+    [[nodiscard]] static constexpr pfn page_under(virt_addr at, page_entry const& leaf,
+                                                  unsigned level) noexcept {
+        auto const inside = at.value - entry_start<format>(at, level).value;
+        return leaf.target.plus(inside >> page_shift);
+    }
+
+    [[nodiscard]] constexpr verdict judge(fault_site const& site, page_entry const& leaf, pfn page,
+                                          unsigned level) const noexcept {
+        auto const& frames = space_.frames();
+        if (site.area->flags.has(vma_flag::shared)) return verdict::reuse;
+        if (page == frames.zero_page()) return verdict::copy;
+        if (leaf.special || !frames.contains(page)) return verdict::hopeless;
+        if (is_ours_alone(leaf, level)) return verdict::reuse;
+        return level == 0 ? verdict::copy : verdict::split_first;
+    }
+
+    [[nodiscard]] constexpr bool is_ours_alone(page_entry const& leaf,
+                                               unsigned level) const noexcept {
+        if (space_.frames().kind(leaf.target) != frame_kind::anonymous) return false;
+        return all_exclusive(leaf, level) || (level == 0 && is_last_user(leaf.target));
+    }
+    /// All pages of a large leaf must be, for all of them would become writable.
+    [[nodiscard]] constexpr bool all_exclusive(page_entry const& leaf,
+                                               unsigned level) const noexcept {
+        for (std::uint64_t i = 0; i < format::leaf_pages(level); ++i) {
+            if (!space_.frames().exclusive(leaf.target.plus(i))) return false;
+        }
+        return true;
+    }
+    /// The entry's own reference is the only one.
+    [[nodiscard]] constexpr bool is_last_user(pfn page) const noexcept {
+        return space_.frames().order_of(page) == 0 && space_.frames().ref_count(page) == 1;
+    }
+
+    constexpr result<void> reuse(fault_site const& site, guard& entry, page_entry leaf, pfn page) {
+        auto& frames = space_.frames();
+        auto const counted = frames.contains(page) && frames.kind(page) == frame_kind::anonymous;
+        if (counted && entry.level() == 0) frames.set_exclusive(page);
+        if (site.unshare()) return {};
+        leaf.writable = permits(site.area->prot, access::write);
+        leaf.accessed = leaf.dirty = leaf.soft_dirty = true;
+        (void)entry.replace(leaf);  // what the hardware may have set meanwhile is set here too
+        return {};
+    }
+
+    constexpr result<void> split(fault_site const& site, cpu_type& me, guard entry) {
+        entry.unlock();
+        auto const done = space_.table().split(me, site.page(), space_.flush());
+        return done ? errc::again : done.error();
+    }
+
+    constexpr result<void> copy(fault_site const& site, cpu_type& me, guard entry,
+                                page_entry const& old) {
+        auto& frames = space_.frames();
+        auto const counted = !old.special;
+        if (counted) frames.get(old.target);  // it stays what it is while the table is unlocked
+        entry.unlock();
+        auto const fresh = copy_of(old);
+        auto const outcome = fresh ? replace(site, me, old, *fresh) : result<void>{fresh.error()};
+        if (counted) frames.put(old.target);
+        return outcome;
+    }
+
+    [[nodiscard]] constexpr result<pfn> copy_of(page_entry const& old) {
+        auto& frames = space_.frames();
+        auto const fresh = frames.allocate(frame_kind::anonymous);
+        if (!fresh) return fresh;
+        frames.set_exclusive(*fresh);
+        auto const to = frames.bytes(*fresh);  // zeroes: a copy of the zero page already
+        if (!to.empty() && !old.special) std::ranges::copy(frames.bytes(old.target), to.begin());
+        return fresh;
+    }
+
+    /// The new page takes the old one's place, unless the entry has changed meanwhile.
+    constexpr result<void> replace(fault_site const& site, cpu_type& me, page_entry const& old,
+                                   pfn fresh) {
+        auto& frames = space_.frames();
+        auto entry = space_.table().lock_leaf(me, site.page(), 0, if_absent::fail);
+        if (!entry || entry->read() != old) {
+            entry = errc::again;  // unlocks
+            frames.put(fresh);
+            return {};
+        }
+        auto const removed = entry->clear();
+        flush_page(site.page());
+        auto const leaf = leaf_of_copy(site, old, fresh);
+        entry->set(leaf);
+        space_.note_mapped(leaf, 1);
+        auto const entrys_reference = space_.note_unmapped(removed, 1);
+        entry->unlock();
+        if (entrys_reference) frames.put(old.target);
+        return {};
+    }
+
+    [[nodiscard]] static constexpr page_entry leaf_of_copy(fault_site const& site,
+                                                           page_entry const& old,
+                                                           pfn fresh) noexcept {
+        auto const why = site.unshare() ? install_for::reading : install_for::writing;
+        auto leaf = leaf_for(*site.area, fresh, why);
+        if (site.unshare()) {
+            leaf.soft_dirty = old.soft_dirty;
+            leaf.uffd_wp = old.uffd_wp;
+        }
+        return leaf;
+    }
+
+    constexpr void flush_page(virt_addr at) {
+        if (auto const page = page_span::from(at, page_count{1})) space_.flush()(*page);
+    }
+
+    Space& space_;
+};
+
+}  // namespace mmhold

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// install – how a page comes to stand in a page table that others are working on.
+//
+// Two faults on one page both find nothing, both get a frame, and both come here. The lock of the
+// table decides (gup-semantics §6.2 #20): who finds the entry empty installs, the other gives its
+// frame back and answers success, because the page is there. A lockless reader sees nothing or the
+// finished page: the contents were written before the entry is stored with release.
+
+#include <mmhold/fault/fault_site.hpp>
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/frame.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <utility>
+
+namespace mmhold {
+
+/// Why a page is put in place.
+enum class install_for : std::uint8_t {
+    reading,  ///< not writable if the mapping makes private copies, not dirty
+    writing,  ///< dirty; writable if the vma is
+};
+
+/// The entry for `page` in `area`: the vma's permissions and key. Write permission is given to
+/// what is written now and to shared mappings; private ones keep it back until the first write.
+[[nodiscard]] constexpr page_entry leaf_for(vma const& area, pfn page, install_for why) noexcept {
+    auto leaf = page_entry::leaf_to(page, area.prot);
+    leaf.pkey = area.pkey;
+    auto const writes_now = why == install_for::writing;
+    leaf.writable = leaf.writable && (writes_now || area.flags.has(vma_flag::shared));
+    leaf.dirty = leaf.soft_dirty = writes_now;
+    return leaf;
+}
+
+/// The entry for the zero page: read-only, and *special*, because nobody counts its mappings.
+[[nodiscard]] constexpr page_entry zero_leaf_for(vma const& area, pfn zero_page) noexcept {
+    auto leaf = leaf_for(area, zero_page, install_for::reading);
+    leaf.writable = false;
+    leaf.special = true;
+    return leaf;
+}
+
+/// A zeroed frame to back a page of `area`: anonymous for a private mapping – and exclusive,
+/// since nobody else can have it yet –, shared memory for a shared one. Its one reference is the
+/// caller's. Error: no_memory.
+template<class Space>
+[[nodiscard]] constexpr result<pfn> allocate_page_for(Space& space, vma const& area) noexcept {
+    auto& frames = space.frames();
+    auto const shared = area.flags.has(vma_flag::shared);
+    auto const page = frames.allocate(shared ? frame_kind::page_cache : frame_kind::anonymous);
+    if (!page) return page;
+    if (shared) {
+        frames.add_attributes(*page, frame_attribute::shmem);
+    } else {
+        frames.set_exclusive(*page);
+    }
+    return page;
+}
+
+/// Puts `leaf` in place for the page at `at` if nothing is there. On success a reference of the
+/// caller's belongs to the entry (unless the leaf is special), and the mapping is counted.
+///
+/// Mm lock: held. Errors, and then nothing has changed: exists – there is a leaf, a larger leaf
+/// or a marker; no_memory – a table could not be created.
+template<class Space, class Cpu>
+[[nodiscard]] constexpr result<void> install_leaf(Space& space, Cpu& me, virt_addr at,
+                                                  page_entry const& leaf) {
+    auto entry = space.table().lock_leaf(me, at, 0, if_absent::create);
+    if (!entry) return entry.error();
+    if (!entry->read().none()) return errc::exists;
+    entry->set(leaf);
+    space.note_mapped(leaf, 1);
+    return {};
+}
+
+/// The same for a frame of the caller's, whose reference is given back if the page is not
+/// installed.
+template<class Space, class Cpu>
+[[nodiscard]] constexpr result<void> install_page(Space& space, Cpu& me, virt_addr at,
+                                                  page_entry const& leaf) {
+    auto const installed = install_leaf(space, me, at, leaf);
+    if (!installed) space.frames().put(leaf.target);
+    return installed;
+}
+
+}  // namespace mmhold

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/fault/copy_on_write.hpp>
+#include <mmhold/fault/fault_site.hpp>
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/address_space.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace mmhold {
+
+/// What every handler does where something is mapped already, whatever backs the mapping:
+///
+///   writing or unsharing a read-only page   copy_on_write
+///   a protnone entry in a vma with rights    a NUMA hint: taken away
+///   permitted already                        marked as used; the fault was late (§2.1, NOPAGE)
+///   a marker                                 bad_address: only its owner knows what it stands for
+///
+/// A cheap view of an address space. Never waits, never drops the mm lock.
+template<class Space>
+class present_page {
+public:
+    using format = typename Space::format;
+    using cpu_type = typename Space::cpu_type;
+
+    constexpr explicit present_page(Space& space) noexcept : space_{space}, copy_on_write_{space} {}
+
+    /// Answers a fault at `site`. Nothing: nothing is mapped there, and the caller knows what to
+    /// do. Success: the access is permitted now, or worth another try. Errors: bad_address,
+    /// no_memory. Mm lock: held shared.
+    [[nodiscard]] constexpr std::optional<result<void>> answer(fault_site const& site,
+                                                               cpu_type& me) {
+        auto done = look(site, me);
+        // again: a large leaf was split.
+        while (done && done->error() == errc::again) done = look(site, me);
+        return done;
+    }
+
+    /// Is nothing mapped at `at`? Looks under the page table lock; out of date at once. Mm lock:
+    /// held shared.
+    [[nodiscard]] constexpr bool is_missing(cpu_type& me, virt_addr at) const {
+        auto const& tree = space_.table().tree();
+        if (!tree.admit(me, at)) return false;
+        auto const locked = tree.lock_lowest(me, at);
+        return locked.none(format::index(at, locked.level()));
+    }
+
+private:
+    using guard = typename Space::table_type::guard;
+
+    constexpr std::optional<result<void>> look(fault_site const& site, cpu_type& me) {
+        auto const& tree = space_.table().tree();
+        if (auto const admitted = tree.admit(me, site.at); !admitted) return admitted;
+        auto locked = tree.lock_lowest(me, site.at);
+        auto const index = format::index(site.at, locked.level());
+        auto const found = locked.read(index);
+        if (found.none()) return std::nullopt;
+        if (found.is_marker()) return errc::bad_address;
+        return use(site, me, guard{std::move(locked), index}, found);
+    }
+
+    constexpr result<void> use(fault_site const& site, cpu_type& me, guard entry, page_entry leaf) {
+        if (leaf.protnone && !site.area->prot.empty()) {
+            leaf.protnone = false;
+            leaf.user = true;
+            entry.set(leaf);
+        }
+        auto const must_change = (site.write() || site.unshare()) && !leaf.writable;
+        if (must_change) return copy_on_write_.resolve(site, me, std::move(entry));
+        if (leaf.present()) entry.touch(wanted_access(site.flags));
+        return {};
+    }
+
+    Space& space_;
+    copy_on_write<Space> copy_on_write_;
+};
+
+namespace detail {
+using constexpr_space = address_space<default_config<constexpr_machine>>;  // for static_asserts
+}  // namespace detail
+
+}  // namespace mmhold

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// userfault – missing pages are supplied by somebody else's program (userfaultfd in missing mode).
+//
+// Handler   (handle_userfault, gup-semantics §3, row by row) nothing is mapped → rows 1 – 7 end
+//           it → queue the event → look again whether the page is still missing and the userfault
+//           still alive → give up the mm lock → answer RETRY with the ticket. It never sleeps:
+//           the caller does, on the ticket, when and how it can.
+// Pager     read an event → copy() or zeropage(): takes the mm lock shared, installs where
+//           nothing is, then wakes the range. Or wake() alone: then who was woken faults again,
+//           and a second, identical event comes.
+// Layout    register_range() and unregister_range() change the vmas, under the exclusive lock. Who
+//           waits in a range that is unregistered is woken. munmap wakes nobody: what was unmapped
+//           under a sleeper is found out when the sleeper is woken and looks the vma up again.
+// Closer    stop(): faults from now on answer RETRY and queue nothing → the vmas are let go,
+//           under the exclusive lock → everybody is woken.
+
+#include <mmhold/fault/fault_handler.hpp>
+#include <mmhold/fault/fault_outcome.hpp>
+#include <mmhold/fault/fault_site.hpp>
+#include <mmhold/fault/present_page.hpp>
+#include <mmhold/fault/userfault_fill.hpp>
+#include <mmhold/fault/userfault_queue.hpp>
+#include <mmhold/fault/userfault_range.hpp>
+#include <mmhold/lock/held.hpp>
+#include <mmhold/lock/mm_lock.hpp>
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/machine/task.hpp>
+#include <mmhold/space/address_space.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/fault_flags.hpp>
+#include <mmhold/vocab/flag_set.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace mmhold {
+
+/// How a userfault differs from the plain one (UFFD_FEATURE_*, UFFD_USER_MODE_ONLY).
+enum class userfault_feature : std::uint8_t {
+    sigbus = 1,          ///< a missing page is an error at once, no event
+    user_mode_only = 2,  ///< faults of the kernel on a program's behalf – all of gup – are errors
+    exact_address = 4,   ///< events carry the address of the access, not of its page
+};
+using userfault_features = flag_set<userfault_feature>;
+
+/// Does putting a page in place wake those who wait for it?
+enum class userfault_wake : std::uint8_t {
+    now,    ///< yes
+    later,  ///< no: somebody will call wake() (UFFDIO_COPY_MODE_DONTWAKE)
+};
+
+namespace detail {
+
+/// A task that can say that it is on its way out.
+template<class T>
+concept KnowsItsEnd = requires(T const& who) {
+    { who.exiting() } -> std::same_as<bool>;
+};
+
+/// Is the task exiting (PF_EXITING) or dumping core (PF_DUMPCORE)? A host says so by giving its
+/// tasks an `exiting()`; a task without one never is.
+template<class Task>
+[[nodiscard]] constexpr bool is_leaving(Task const& who) noexcept {
+    if constexpr (KnowsItsEnd<Task>) {
+        return who.exiting();
+    } else {
+        return false;
+    }
+}
+
+}  // namespace detail
+
+/// A userfault of one address space. Serves any number of faulting tasks and pagers at once.
+///
+/// Locks: the mm lock is taken by those functions that say so, and never held across a wait.
+/// Functions named *_locked want to see it held instead. It must outlive every vma that names it,
+/// and every ticket it has given out; close() it before its address space ends.
+template<class Space>
+class userfault : public fault_source {
+public:
+    using machine = typename Space::machine;
+    using lock_type = typename Space::lock_type;
+    using cpu_type = typename Space::cpu_type;
+    using outcome = fault_outcome<lock_type, machine>;
+    static constexpr bool may_block = false;
+
+    /// Registers nothing yet.
+    constexpr explicit userfault(Space& space, userfault_features features = {}) noexcept
+        : fault_source{source_kind::userfault},
+          space_{space},
+          features_{features},
+          present_{space} {}
+    /// Precondition: closed, or never registered; no tickets are left.
+    constexpr ~userfault() {
+        machine::expect(closed_.get() || !used_.get(), "a userfault ends without close()");
+    }
+
+    [[nodiscard]] constexpr userfault_features features() const noexcept { return features_; }
+
+    // ---- the layout -----------------------------------------------------------------------------
+
+    /// Missing pages of `span` come here from now on (UFFDIO_REGISTER, missing mode). Holes are
+    /// skipped; registering twice is no error. Takes the mm lock exclusively.
+    ///
+    /// Errors, and then nothing is registered: invalid_argument – empty, nothing mapped, not all
+    /// user space, a mapping that cannot have it (check_userfault_vma), or stopped; busy – some
+    /// part has another source; no_memory – a vma cannot be split; again – a lock that cannot be
+    /// waited for was not free.
+    constexpr result<void> register_range(cpu_type& me, page_span span) {
+        return exclusively([&](auto const& held) { return register_range_locked(held, me, span); });
+    }
+    /// The same under the caller's lock; errc::lock_not_held if it is not held.
+    constexpr result<void> register_range_locked(held_exclusive<lock_type> const& held,
+                                                 cpu_type& me, page_span span) {
+        if (!held.guards(space_.lock())) return errc::lock_not_held;
+        if (queue_.stopped()) return errc::invalid_argument;
+        if (auto const fit = check_userfault_range(space_, held, span, *this); !fit) return fit;
+        auto const done = space_.set_source_locked(held, me, span, this);
+        if (done) used_.set(true);
+        return done;
+    }
+
+    /// Missing pages of `span` do not come here any more; who waits in it is woken, and finds the
+    /// page as its vma would give it (UFFDIO_UNREGISTER). Parts that were not registered stay as
+    /// they are. Takes the mm lock exclusively. Errors, and then nothing has changed:
+    /// invalid_argument – empty, nothing mapped, or some part has another source; no_memory;
+    /// again.
+    constexpr result<void> unregister_range(cpu_type& me, page_span span) {
+        return exclusively(
+            [&](auto const& held) { return unregister_range_locked(held, me, span); });
+    }
+    /// The same under the caller's lock.
+    constexpr result<void> unregister_range_locked(held_exclusive<lock_type> const& held,
+                                                   cpu_type& me, page_span span) {
+        if (!held.guards(space_.lock())) return errc::lock_not_held;
+        if (auto const fit = check_registered_range(space_, held, span, *this); !fit) return fit;
+        auto const done = space_.set_source_locked(held, me, span, nullptr);
+        if (done) (void)queue_.wake(span);
+        return done;
+    }
+
+    /// The first half of close(): from now on no event is queued; a fault that still comes here
+    /// gives the mm lock up and answers RETRY, and pagers are told that nothing more will come.
+    /// No lock needed.
+    constexpr void stop() noexcept { queue_.stop(); }
+
+    /// The end: lets go of every vma and wakes everybody, like closing the last descriptor. Takes
+    /// the mm lock exclusively. Again: no effect. Errors: no_memory (the cpu is not valid()),
+    /// again; then it is stopped but not closed.
+    constexpr result<void> close(cpu_type& me) {
+        stop();
+        return exclusively([&](auto const& held) { return close_locked(held, me); });
+    }
+    /// The same under the caller's lock.
+    constexpr result<void> close_locked(held_exclusive<lock_type> const& held, cpu_type& me) {
+        if (!held.guards(space_.lock())) return errc::lock_not_held;
+        stop();
+        if (auto const done = release_vmas(held, me); !done) return done;
+        closed_.set(true);
+        (void)queue_.wake_all();
+        return {};
+    }
+
+    // ---- faults ---------------------------------------------------------------------------------
+
+    /// As FaultHandler says, for a vma that is registered here. Nothing mapped: the table of
+    /// gup-semantics §3; otherwise as present_page. installed, retry_kept, retry, or failed with
+    /// bad_address (SIGBUS), no_memory or lock_not_held. Never waits.
+    constexpr outcome handle(fault_request const& request, lock_authority<lock_type>& authority,
+                             cpu_type& me) {
+        auto const site = locate_fault(space_, request, authority, me);
+        if (!site) return outcome::failed(site.error());
+        return answer(*site, authority, me);
+    }
+    /// The same for a fault that has been located already.
+    constexpr outcome answer(fault_site const& site, lock_authority<lock_type>& authority,
+                             cpu_type& me) {
+        auto const present = present_.answer(site, me);
+        if (!present) return ask_pager(site, authority, me);
+        return *present ? outcome::installed() : outcome::failed(present->error());
+    }
+
+    // ---- the pager ------------------------------------------------------------------------------
+
+    /// The oldest unread event, if there is one. Never waits.
+    [[nodiscard]] constexpr std::optional<userfault_event> read_event() noexcept {
+        return queue_.read_event();
+    }
+    /// Waits for an event. Errors: interrupted; invalid_argument after stop(). No lock may be held
+    /// that a faulting task needs.
+    [[nodiscard]] constexpr result<userfault_event> wait_event(task<machine>& reader,
+                                                               wait_mode mode) noexcept {
+        return queue_.wait_event(reader, mode);
+    }
+    /// How many events and waiters there are now.
+    [[nodiscard]] constexpr userfault_counts counts() noexcept { return queue_.counts(); }
+
+    /// Puts pages with the bytes of `source` in place (UFFDIO_COPY), then wakes the range they
+    /// are in. Takes the mm lock shared. Errors in the answer: see userfault_filled;
+    /// invalid_argument if `source` is not as long as `span`.
+    constexpr userfault_filled copy(cpu_type& me, page_span span, std::span<std::byte const> source,
+                                    userfault_wake wake_them = userfault_wake::now) {
+        if (source.size() != span.bytes()) return {0, errc::invalid_argument};
+        return copy_with(me, span, bytes_from{source}, wake_them);
+    }
+    /// The same with contents made in place: fill(n, bytes) writes page n of `span`. It is called
+    /// with the mm lock held shared, so it should have its data ready; a pool without bytes
+    /// passes none.
+    template<PageFiller Fill>
+    constexpr userfault_filled copy_with(cpu_type& me, page_span span, Fill&& fill,
+                                         userfault_wake wake_them = userfault_wake::now) {
+        return put(me, span, fresh_page_filler<Space, Fill>{space_, fill}, wake_them);
+    }
+    /// Puts zero pages in place (UFFDIO_ZEROPAGE), otherwise as copy().
+    constexpr userfault_filled zeropage(cpu_type& me, page_span span,
+                                        userfault_wake wake_them = userfault_wake::now) {
+        return put(me, span, zero_page_filler<Space>{space_}, wake_them);
+    }
+
+    /// Wakes those who wait in `range`, whether their page is there or not (UFFDIO_WAKE); answers
+    /// how many. No lock needed. Error: invalid_argument for an empty range.
+    constexpr result<std::uint32_t> wake(page_span range) noexcept {
+        if (range.empty()) return errc::invalid_argument;
+        return queue_.wake(range);
+    }
+
+private:
+    /// gup-semantics §3. Rows 1 – 7, then the event.
+    constexpr outcome ask_pager(fault_site const& site, lock_authority<lock_type>& authority,
+                                cpu_type& me) {
+        auto const flags = site.flags;
+        auto const by_kernel = !flags.has(fault_flag::user);
+        auto const users_only = features_.has(userfault_feature::user_mode_only);
+        if (detail::is_leaving(me.current())) return sigbus();                  // row 1
+        if (site.area->source != this) return sigbus();                         // row 2
+        if (features_.has(userfault_feature::sigbus)) return sigbus();          // row 3
+        if (by_kernel && users_only) return sigbus();                           // row 4
+        if (!flags.has(fault_flag::allow_retry)) return sigbus();               // row 5
+        if (flags.has(fault_flag::retry_nowait)) return outcome::retry_kept();  // row 6
+        auto permission = authority.permission();
+        if (!permission) return sigbus();  // row 5 again: allow_retry was said, but not meant
+        if (queue_.stopped()) return outcome::retry(permission->drop(), {});  // row 7
+        return queue_event(site, *std::move(permission), me);
+    }
+
+    [[nodiscard]] static constexpr outcome sigbus() noexcept {
+        return outcome::failed(errc::bad_address);
+    }
+
+    /// Rows 8 – 10. From the drop on nothing of `site` may be used.
+    constexpr outcome queue_event(fault_site const& site, droppable<lock_type> permission,
+                                  cpu_type& me) {
+        auto const exact = features_.has(userfault_feature::exact_address);
+        auto const what =
+            userfault_event_flags{}.with_if(site.write(), userfault_event_flag::write);
+        auto ticket = queue_.raise(me.current(), exact ? site.at : site.page(), what);
+        if (!ticket) return outcome::failed(ticket.error());
+        auto const still_missing = present_.is_missing(me, site.at);
+        if (!still_missing) ticket->reset();
+        return outcome::retry(permission.drop(), *std::move(ticket));
+    }
+
+    template<class Filler>
+    constexpr userfault_filled put(cpu_type& me, page_span span, Filler filler,
+                                   userfault_wake wake_them) {
+        auto const done = fill(me, span, filler);
+        auto const wanted = done.pages != 0 && wake_them == userfault_wake::now;
+        if (wanted) (void)queue_.wake(*page_span::from(span.start(), page_count{done.pages}));
+        return done;
+    }
+
+    template<class Filler>
+    constexpr userfault_filled fill(cpu_type& me, page_span span, Filler& filler) {
+        if constexpr (SharedLockable<lock_type>) {
+            auto const held = held_shared<lock_type>::acquire(space_.lock());
+            return fill_userfault_range(space_, held, me, span, *this, filler);
+        } else {
+            auto const held = held_shared<lock_type>::try_acquire(space_.lock());
+            if (!held) return {0, errc::again};
+            return fill_userfault_range(space_, *held, me, span, *this, filler);
+        }
+    }
+
+    template<class Change>
+    constexpr result<void> exclusively(Change&& change) {
+        if constexpr (ExclusiveLockable<lock_type>) {
+            auto const held = held_exclusive<lock_type>::acquire(space_.lock());
+            return change(held);
+        } else {
+            auto const held = held_exclusive<lock_type>::try_acquire(space_.lock());
+            return held ? change(*held) : result<void>{errc::again};
+        }
+    }
+
+    constexpr result<void> release_vmas(held_exclusive<lock_type> const& held, cpu_type& me) {
+        while (auto const mine = first_registered(space_, held, *this)) {
+            if (auto const done = space_.set_source_locked(held, me, *mine, nullptr); !done) {
+                return done;
+            }
+        }
+        return {};
+    }
+
+    Space& space_;
+    userfault_features features_;
+    present_page<Space> present_;
+    userfault_queue<machine> queue_;
+    typename machine::template plain<bool> closed_{false};  // guarded by the mm lock
+    typename machine::template plain<bool> used_{false};    // guarded by the mm lock
+};
+
+static_assert(FaultHandler<userfault<detail::constexpr_space>, detail::constexpr_space::lock_type>);
+
+}  // namespace mmhold

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// frame_pool – physical memory: who holds which frame, and how.
+//
+// Two protocols meet in the counts of a frame.
+//
+// Grab (gup-semantics §5.4, §5.6): somebody read a frame number from a page table entry, and by now
+// the frame may be free, somebody else's, or part of another folio.
+//   Grabber  find the folio → add references unless there are none → find the folio AGAIN → another
+//            one? put them back, start over. (Then the walker looks at its entries again.)
+//   Freer    the last reference goes → nobody can add one → the frame can be handed out again, and
+//            its folio is set up before its first reference is visible.
+//   Promise  a grab that succeeds holds the folio the page belonged to at one moment of the call.
+//
+// Share (§6.1, last paragraph): somebody wants an exclusive page not to be exclusive any more, or
+// to take it away.
+//   Pinner   read the entry → add the pin → full barrier → read the entry AGAIN → exclusive()?
+//   Remover  clear the entry → full barrier → look at the pins → none? clear exclusive → install
+//            another entry.
+//   Promise  the remover sees the pin, or the pinner sees the cleared entry. Both barriers are here
+//            (try_grab, look_after_clear); the accesses to entries are made in walk/ and paging/.
+//
+// Not given: that pins of small folios are exact. 1024 references look like one (§1.3 rule 3).
+
+#include <mmhold/config.hpp>
+#include <mmhold/lock/spin_lock.hpp>
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/space/frame.hpp>
+#include <mmhold/space/frame_table.hpp>
+#include <mmhold/space/free_frames.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/gup_flags.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace mmhold {
+
+/// Does a pool have memory for the contents of its frames?
+enum class frame_bytes : std::uint8_t {
+    none,   ///< counts only: 32 bytes per frame
+    owned,  ///< and 4096 bytes each: zero when allocated, poisoned when freed
+};
+
+/// Does a pool count pins (nr_foll_pin_acquired)? It costs one more shared word per pin.
+enum class pin_statistics : std::uint8_t { kept, off };
+
+/// How a pool is doing. Exact while nobody is at work on it.
+struct frame_statistics {
+    std::uint64_t capacity{0};       ///< frames that can be allocated, free or not
+    std::uint64_t free{0};           ///< of these, free now
+    std::uint64_t pins_acquired{0};  ///< pages pinned so far; the zero page does not count
+    std::uint64_t pins_released{0};  ///< pages unpinned so far
+
+    friend constexpr bool operator==(frame_statistics const&, frame_statistics const&) = default;
+};
+
+/// The counts of a folio.
+struct frame_counts {
+    std::uint32_t references{0};
+    std::uint32_t pins{0};  ///< exact for large folios; for small ones references / 1024
+
+    friend constexpr bool operator==(frame_counts, frame_counts) = default;
+};
+
+/// Consecutive page frames, allocated in folios of 2^order, with reference and pin counts as in
+/// gup-semantics §1.3 and §5.4.
+///
+/// Every function may be called from any cpu at any time; allocate() and the last put() take a spin
+/// lock, nothing else waits. Counts belong to the folio; any of its pages names it. A page table
+/// entry holds one reference per 4 KiB page that it maps, so splitting a leaf changes no count.
+template<Machine M>
+class frame_pool : public frame_table<M> {
+    using table = frame_table<M>;
+    using typename table::frame;
+
+public:
+    /// `capacity` free frames numbered from `first` on, and behind them the zero page. If memory is
+    /// exhausted or the numbers do not fit the pool is not valid(), and allocate() answers
+    /// no_memory.
+    constexpr explicit frame_pool(page_count capacity, frame_bytes bytes = frame_bytes::none,
+                                  pfn first = pfn{std::uint64_t{1} << 20U},
+                                  pin_statistics statistics = pin_statistics::kept)
+        : table{capacity.value <= max_capacity ? static_cast<std::uint32_t>(capacity.value) : 0,
+                first},
+          statistics_{statistics},
+          free_{table::frames(), first.value, table::valid() ? table::capacity() : 0} {
+        M::name(&lock_, "frame pool lock");
+        if (capacity.value > max_capacity || !table::valid()) return;
+        if (bytes == frame_bytes::owned && !create_bytes()) return;
+        free_count_.store(table::capacity(), relaxed);
+        usable_ = true;
+    }
+    frame_pool(frame_pool const&) = delete;
+    frame_pool& operator=(frame_pool const&) = delete;
+    /// Nobody holds or looks at its frames any more.
+    constexpr ~frame_pool() {
+        if (bytes_ != nullptr) M::destroy_array(bytes_, table::slots() * page_size);
+    }
+
+    /// Was there memory for the bookkeeping, and for the bytes if they were asked for?
+    [[nodiscard]] constexpr bool valid() const noexcept { return usable_; }
+
+    /// 2^order consecutive frames, aligned to their number, as one folio with one reference, which
+    /// is the caller's. Bytes are zero. Errors: no_memory; invalid_argument for an order above
+    /// max_frame_order or a kind that nobody can allocate (free, zero).
+    [[nodiscard]] constexpr result<pfn> allocate(frame_kind kind, unsigned order = 0) noexcept {
+        auto const legal = kind != frame_kind::free && kind != frame_kind::zero;
+        if (order > max_frame_order || !legal) return errc::invalid_argument;
+        auto const head = take_free(order);
+        if (head == detail::no_frame) return errc::no_memory;
+        set_up(head, kind, order);
+        // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
+        // (frame.grab).
+        table::at(head).references.store(1, release("frame.publish"));
+        return table::pfn_at(head);
+    }
+
+    /// Holds `n` pages of the folio of `page` in the way `how` says: gup-semantics §5.4, row by
+    /// row. Lock-free. False, and nothing is held: the frame is free, frozen or not the pool's, a
+    /// rule refuses it, or the count would overflow. holding::none takes nothing and is not
+    /// refused.
+    [[nodiscard]] constexpr bool try_grab(pfn page, std::uint64_t n, holding how,
+                                          grab_rules rules = {}) noexcept {
+        if (how == holding::none) return true;
+        if (!table::contains(page) || n > detail::max_references) return false;
+        if (refused_as_peer_to_peer(page, rules)) return false;
+        if (how == holding::pin && page == table::zero_page()) return true;
+        auto const pages = static_cast<std::uint32_t>(n);
+        auto const head = grab_folio(page, pages);
+        if (head == detail::no_frame || how == holding::reference) return head != detail::no_frame;
+        if (refused_as_longterm(head, rules) || !turn_into_pins(head, pages)) {
+            put_folio(head, pages);
+            return false;
+        }
+        // (frame.pin_barrier) seq_cst: the pin is visible before the caller reads its entry again;
+        // pairs with (frame.look_barrier).
+        M::fence(seq_cst("frame.pin_barrier"));
+        count(acquired_, head, pages);
+        return true;
+    }
+
+    /// `n` more references for a caller who has one already.
+    constexpr void get(pfn page, std::uint64_t n = 1) noexcept {
+        auto const before = table::folio(page).references.fetch_add(narrow(n), relaxed);
+        M::expect(before != 0, "frame_pool::get: the caller holds no reference");
+        M::expect(before <= detail::max_references - narrow(n),
+                  "frame_pool::get: too many references");
+    }
+
+    /// Gives `n` references back. With the last one the folio is freed: bytes are poisoned, the
+    /// generation goes up, the frames can be allocated again.
+    constexpr void put(pfn page, std::uint64_t n = 1) noexcept {
+        if (n != 0) put_folio(table::head_index(page), narrow(n));
+    }
+
+    /// Gives `n` pins back: the inverse of try_grab(page, n, holding::pin). The zero page: nothing.
+    constexpr void unpin(pfn page, std::uint64_t n = 1) noexcept {
+        if (n == 0 || page == table::zero_page()) return;
+        auto const head = table::head_index(page);
+        auto const pages = narrow(n);
+        count(released_, head, pages);
+        if (table::order_at(head) == 0) return put_folio(head, narrow(n * pin_bias));
+        // (frame.unpin) release: what the pin allowed is over before the pin is; pairs with
+        // (frame.look_pins).
+        auto const before = table::at(head).pins.fetch_sub(pages, release("frame.unpin"));
+        M::expect(before >= pages, "frame_pool::unpin: more pins than were taken");
+        put_folio(head, pages);
+    }
+
+    /// References and pins of the folio, as they were at some moment.
+    [[nodiscard]] constexpr frame_counts counts(pfn page) const noexcept {
+        auto const& head = table::at(table::head_index(page));
+        // (frame.look) acquire: what former holders did to the page is over; pairs with
+        // (frame.put).
+        auto const references = head.references.load(acquire("frame.look"));
+        auto const order = detail::frame_state::order(head.state.load(relaxed));
+        if (order == 0) return {references, references / pin_bias};
+        // (frame.look_pins) acquire: the same for pins; pairs with (frame.unpin).
+        return {references, head.pins.load(acquire("frame.look_pins"))};
+    }
+    [[nodiscard]] constexpr std::uint32_t ref_count(pfn page) const noexcept {
+        return counts(page).references;
+    }
+    [[nodiscard]] constexpr std::uint32_t pin_count(pfn page) const noexcept {
+        return counts(page).pins;
+    }
+    /// Does somebody hold a pin? False positives for small folios, never false negatives (§1.3 rule
+    /// 3). Out of date at once, unless no new pin can come: fork's case, or look_after_clear().
+    [[nodiscard]] constexpr bool maybe_pinned(pfn page) const noexcept {
+        return counts(page).pins != 0;
+    }
+
+    /// The counts, for who has cleared (and flushed) the entries that lead to the folio. A pin that
+    /// is not seen here belongs to a pinner that will find its entry cleared.
+    [[nodiscard]] constexpr frame_counts look_after_clear(pfn page) const noexcept {
+        // (frame.look_barrier) seq_cst: the cleared entry is visible before the counts are read;
+        // pairs with (frame.pin_barrier).
+        M::fence(seq_cst("frame.look_barrier"));
+        return counts(page);
+    }
+
+    /// The remover's half of the share protocol, for who has cleared the only entry of `page`: it
+    /// stops being exclusive, unless somebody may have pinned it. False: put the old entry back.
+    [[nodiscard]] constexpr bool try_share(pfn page) noexcept {
+        if (look_after_clear(page).pins != 0) return false;
+        table::clear_exclusive(page);
+        return true;
+    }
+
+    /// Makes single pages of a folio, each with one reference: the caller's, who has the only one
+    /// of the folio. Meanwhile every grab is refused (§6.1, "folio split"). busy: not the only one.
+    [[nodiscard]] constexpr result<void> split_folio(pfn page) noexcept {
+        auto const head = table::head_index(page);
+        auto const pages = pages_of(table::order_at(head));
+        std::uint32_t only_ours = 1;
+        // (frame.freeze) acquire: former holders are done with the folio; pairs with (frame.put).
+        if (!table::at(head).references.compare_exchange(only_ours, 0, acquire("frame.freeze"))) {
+            return errc::busy;
+        }
+        M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was split");
+        auto const shared_state =
+            detail::frame_state::folio_part(table::at(head).state.load(relaxed));
+        for (auto at = head; at < head + pages; ++at) make_single(at, shared_state);
+        for (auto at = head; at < head + pages; ++at) {
+            // (frame.thaw) release: who adds a reference sees a page of its own; pairs with
+            // (frame.grab).
+            table::at(at).references.store(1, release("frame.thaw"));
+        }
+        return {};
+    }
+
+    /// The page's contents; empty if the pool owns no bytes. Only for who holds the page.
+    [[nodiscard]] constexpr std::span<std::byte> bytes(pfn page) const noexcept {
+        if (bytes_ == nullptr) return {};
+        return {bytes_ + std::size_t{table::index(page)} * page_size, page_size};
+    }
+    /// What the bytes of a free frame are filled with.
+    static constexpr std::byte poison{107};
+
+    /// How the pool is doing.
+    [[nodiscard]] constexpr frame_statistics statistics() const noexcept {
+        return {table::capacity(), free_count_.load(relaxed), sum(acquired_), sum(released_)};
+    }
+
+private:
+    using counter = typename M::template atomic<std::uint64_t>;
+
+    // Several words, so that cpus which pin different pages do not meet here.
+    struct alignas(64) stripe {
+        counter pages{};
+    };
+    using stripes = std::array<stripe, 16>;
+
+    static constexpr std::uint64_t max_capacity = detail::no_frame - 1;
+
+    [[nodiscard]] static constexpr std::uint32_t pages_of(unsigned order) noexcept {
+        return std::uint32_t{1} << order;
+    }
+
+    // No count can be larger, so a larger number is a caller's mistake.
+    [[nodiscard]] static constexpr std::uint32_t narrow(std::uint64_t n) noexcept {
+        M::expect(n <= detail::max_references, "frame_pool: more pages than can be held");
+        return static_cast<std::uint32_t>(n);
+    }
+
+    // Adds references unless the count is 0 (free, frozen) or would get too large.
+    [[nodiscard]] constexpr bool add_references(std::uint32_t head, std::uint32_t n) noexcept {
+        auto& references = table::at(head).references;
+        auto seen = references.load(relaxed);
+        while (seen != 0 && n <= detail::max_references - seen) {
+            // (frame.grab) acquire: the folio is seen as it was set up before its first reference;
+            // pairs with (frame.publish, frame.thaw).
+            if (references.compare_exchange(seen, seen + n, acquire("frame.grab"))) return true;
+        }
+        return false;
+    }
+
+    // References on the folio of `page`, whichever it is: answers its head, or no_frame.
+    [[nodiscard]] constexpr std::uint32_t grab_folio(pfn page, std::uint32_t n) noexcept {
+        for (;;) {
+            auto const head = table::head_index(page);
+            if (!add_references(head, n)) return detail::no_frame;
+            if (table::head_index(page) == head) return head;
+            put_folio(head, n);
+        }
+    }
+
+    // Makes pins of `n` references just taken. False: too many, nothing changed.
+    [[nodiscard]] constexpr bool turn_into_pins(std::uint32_t head, std::uint32_t n) noexcept {
+        if (table::order_at(head) == 0) {
+            if (n > detail::max_references / pin_bias) return false;
+            return add_references(head, n * (pin_bias - 1));
+        }
+        (void)table::at(head).pins.fetch_add(n, relaxed);
+        return true;
+    }
+
+    [[nodiscard]] constexpr bool refused_as_peer_to_peer(pfn page,
+                                                         grab_rules rules) const noexcept {
+        return table::attributes(page).has(frame_attribute::peer_to_peer) &&
+               !rules.has(grab_rule::peer_to_peer_allowed);
+    }
+    [[nodiscard]] constexpr bool refused_as_longterm(std::uint32_t head,
+                                                     grab_rules rules) const noexcept {
+        return rules.has(grab_rule::longterm) &&
+               table::attributes(table::pfn_at(head)).has(frame_attribute::longterm_forbidden);
+    }
+
+    constexpr void put_folio(std::uint32_t head, std::uint32_t n) noexcept {
+        // (frame.put) acq_rel: what each holder did is over before the page is freed, frozen or
+        // looked at by a remover; pairs with (frame.put, frame.look, frame.freeze).
+        auto const before = table::at(head).references.fetch_sub(n, acq_rel("frame.put"));
+        M::expect(before >= n, "frame_pool::put: more references than were taken");
+        if (before == n) free_folio(head);
+    }
+
+    constexpr void free_folio(std::uint32_t head) noexcept {
+        M::expect(head != table::capacity(), "the zero page was freed");
+        M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was freed");
+        M::expect(table::at(head).pins.load(relaxed) == 0, "a pinned folio was freed");
+        auto const order = table::order_at(head);
+        for (auto at = head; at < head + pages_of(order); ++at) {
+            std::ranges::fill(bytes(table::pfn_at(at)), poison);
+            table::at(at).behind_head.store(0, relaxed);
+            table::at(at).state.store(0, relaxed);
+            auto& lives = table::at(at).generation;  // nobody else writes it
+            lives.store(lives.load(relaxed) + 1, relaxed);
+        }
+        spin_guard const guard{lock_};
+        free_.give(head, order);
+        free_count_.store(free_count_.load(relaxed) + pages_of(order), relaxed);
+    }
+
+    [[nodiscard]] constexpr std::uint32_t take_free(unsigned order) noexcept {
+        if (!usable_) return detail::no_frame;
+        spin_guard const guard{lock_};
+        auto const head = free_.take(order);
+        if (head == detail::no_frame) return head;
+        free_count_.store(free_count_.load(relaxed) - pages_of(order), relaxed);
+        return head;
+    }
+
+    constexpr void set_up(std::uint32_t head, frame_kind kind, unsigned order) noexcept {
+        for (std::uint32_t behind = 0; behind < pages_of(order); ++behind) {
+            auto& page = table::at(head + behind);
+            if (page.generation.load(relaxed) != 0) clean(table::pfn_at(head + behind));
+            page.behind_head.store(behind, relaxed);
+            page.state.store(detail::frame_state::make(kind, behind == 0 ? order : 0), relaxed);
+        }
+    }
+
+    constexpr void clean(pfn page) noexcept {
+        auto const contents = bytes(page);
+        M::expect(std::ranges::all_of(contents, [](std::byte b) { return b == poison; }),
+                  "somebody wrote to a frame after it was freed");
+        std::ranges::fill(contents, std::byte{0});
+    }
+
+    constexpr void make_single(std::uint32_t index, std::uint32_t folio_state) noexcept {
+        auto& page = table::at(index);
+        page.behind_head.store(0, relaxed);
+        auto const own_state = detail::frame_state::page_part(page.state.load(relaxed));
+        page.state.store(own_state | folio_state, relaxed);
+    }
+
+    [[nodiscard]] constexpr bool create_bytes() {
+        auto const capacity = table::slots();
+        if (capacity > ~std::size_t{0} / page_size) return false;
+        bytes_ = M::template create_array<std::byte>(capacity * page_size);
+        return bytes_ != nullptr;
+    }
+
+    constexpr void count(stripes& which, std::uint32_t head, std::uint32_t pages) noexcept {
+        if (statistics_ == pin_statistics::off) return;
+        (void)which[head % which.size()].pages.fetch_add(pages, relaxed);
+    }
+    [[nodiscard]] static constexpr std::uint64_t sum(stripes const& which) noexcept {
+        std::uint64_t pages = 0;
+        for (auto const& some : which) pages += some.pages.load(relaxed);
+        return pages;
+    }
+
+    pin_statistics statistics_;
+    bool usable_{false};
+    std::byte* bytes_{nullptr};
+    spin_lock<M> lock_{};
+    detail::free_frames<M> free_ MMHOLD_GUARDED_BY(lock_);
+    typename M::template atomic<std::uint64_t> free_count_{};  // written under lock_
+    stripes acquired_{};
+    stripes released_{};
+};
+
+}  // namespace mmhold

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/machine/machine.hpp>
+#include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/placement.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/space/vma_map.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace mmhold {
+
+/// The layout of an address space: its vmas and its limits, without page tables.
+///
+/// Locks: the owner's mm lock, shared to look, exclusive to change. Changes come in two steps, so
+/// that the page tables can be changed in between: prepare_*() finds every reason to refuse and
+/// reserves memory, the step after it cannot fail.
+template<Machine M>
+class layout {
+public:
+    /// Empty, within `limits` from then on.
+    constexpr explicit layout(layout_limits const& limits) noexcept : limits_{limits} {}
+
+    /// The vmas, and the limits they keep.
+    [[nodiscard]] constexpr vma_map<M> const& map() const noexcept { return map_; }
+    [[nodiscard]] constexpr layout_limits const& limits() const noexcept { return limits_; }
+
+    /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
+    /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas.
+    [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
+        if (auto const refused = check_mmap_request(request, limits_.end); refused != errc::ok) {
+            return refused;
+        }
+        if (map_.size() > limits_.max_map_count) return errc::no_memory;
+        auto const start = place_mapping(map_, limits_, request);
+        if (!start) return start.error();
+        auto const span = *page_span::from(*start, request.pages);
+        if (makes_a_hole(span) && is_full()) return errc::no_memory;
+        if (auto const room = map_.reserve(2); !room) return room.error();
+        return span;
+    }
+
+    /// Adds a mapping where nothing is mapped; joins it with its neighbours where they are alike.
+    constexpr void add(vma const& area) {
+        auto const added = map_.insert(area);
+        M::expect(added.has_value(), "layout: a mapping was added without being prepared");
+    }
+
+    /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, or not all user space;
+    /// no_memory – one vma would become two too many.
+    [[nodiscard]] constexpr result<void> prepare_remove(page_span span) {
+        if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
+        if (makes_a_hole(span) && is_full()) return errc::no_memory;
+        return map_.reserve(2);  // a piece is cut off at each end before it goes
+    }
+
+    /// Takes `span` out of the vmas that lie in it.
+    constexpr void remove(page_span span) noexcept {
+        cut_at(span.start());
+        cut_at(span.end());
+        map_.erase(map_.find_at_or_above(span.start()), map_.find_at_or_above(span.end()));
+    }
+
+    /// One vma's share of a change of rights.
+    struct rights_change {
+        vma part{};           ///< the part concerned, as it is to be
+        bool changes{false};  ///< is it different from what it is?
+    };
+
+    /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
+    /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
+    /// the mapping can never have these rights (Linux: EACCES).
+    [[nodiscard]] constexpr result<rights_change> prepare_protect(
+        page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
+        auto const index = map_.find(span.start());
+        if (index == vma_map<M>::npos) return errc::no_memory;
+        auto const& whole = map_[index];
+        if (!wanted.without(whole.may).empty()) return errc::not_supported;
+        rights_change step{whole.cut_to(detail::common_pages(span, whole.span))};
+        step.part.prot = wanted;
+        step.part.pkey = pkey.value_or(whole.pkey);
+        step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
+        if (!step.changes) return step;
+        auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
+                          std::size_t{step.part.span.end() != whole.span.end()};
+        if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
+        if (auto const room = map_.reserve(cuts); !room) return room.error();
+        return step;
+    }
+
+    /// Puts the part that prepare_protect() has answered in its place.
+    constexpr void protect(vma const& part) noexcept {
+        cut_at(part.span.start());
+        cut_at(part.span.end());
+        auto const index = map_.find(part.span.start());
+        map_.replace(index, part);
+        map_.merge_around(index, index + 1);
+    }
+
+    /// May `span` get another fault source? Errors: invalid_argument – empty, or not all user
+    /// space; no_memory – too many vmas.
+    [[nodiscard]] constexpr result<void> prepare_source(page_span span) {
+        if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
+        auto const cuts =
+            std::size_t{is_inside_a_vma(span.start())} + std::size_t{is_inside_a_vma(span.end())};
+        if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
+        return map_.reserve(cuts);
+    }
+
+    /// Lets `source` answer the faults of all vmas in `span`; nullptr: the handlers of their kinds.
+    constexpr void set_source(page_span span, fault_source* source) noexcept {
+        cut_at(span.start());
+        cut_at(span.end());
+        auto const first = map_.find_at_or_above(span.start());
+        auto const last = map_.find_at_or_above(span.end());
+        for (auto index = first; index < last; ++index) {
+            auto area = map_[index];
+            area.source = source;
+            map_.replace(index, area);
+        }
+        map_.merge_around(first, last);
+    }
+
+    /// Forgets all vmas.
+    constexpr void clear() noexcept { map_.clear(); }
+
+private:
+    [[nodiscard]] constexpr bool is_full() const noexcept {
+        return map_.size() >= limits_.max_map_count;
+    }
+    // Would a cut at `at` make two vmas of one?
+    [[nodiscard]] constexpr bool is_inside_a_vma(virt_addr at) const noexcept {
+        auto const index = map_.find(at);
+        return index != vma_map<M>::npos && map_[index].span.start() != at;
+    }
+    // Does `span` lie inside one vma, with something of it left on both sides?
+    [[nodiscard]] constexpr bool makes_a_hole(page_span span) const noexcept {
+        auto const index = map_.find(span.start());
+        if (index == vma_map<M>::npos) return false;
+        return map_[index].span.start() < span.start() && span.end() < map_[index].span.end();
+    }
+    constexpr void cut_at(virt_addr at) noexcept {
+        auto const cut = map_.split(at);
+        M::expect(cut.has_value(), "layout: a vma was split without being prepared");
+    }
+
+    vma_map<M> map_{};
+    layout_limits limits_;
+};
+
+}  // namespace mmhold

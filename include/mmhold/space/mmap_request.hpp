@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/flag_set.hpp>
+#include <mmhold/vocab/page_span.hpp>
+
+#include <cstdint>
+
+namespace mmhold {
+
+/// How mmap places a mapping, and who sees writes to it (MAP_*).
+enum class mmap_flag : std::uint8_t {
+    fixed = 1,            ///< exactly at the hint; what is mapped there goes
+    fixed_noreplace = 2,  ///< exactly at the hint, or exists
+    shared = 4,           ///< writes go to the object (MAP_SHARED), else to private copies
+};
+using mmap_flags = flag_set<mmap_flag>;
+
+/// The arguments of mmap(2), and what the file or driver behind it would add.
+struct mmap_request {
+    virt_addr hint{};
+    page_count pages{};
+    protection prot{prot::rw};
+    mmap_flags flags{};
+    vma_kind kind{vma_kind::anonymous};
+    protection may{prot::rwx};  ///< the most that mprotect may allow later
+    vma_flags properties{};     ///< what a driver sets: io, pfnmap, locked, grows_down ...
+    std::uint8_t pkey{0};
+    fault_source* source{nullptr};
+    std::uint64_t file{0};       ///< which file; 0: none
+    std::uint64_t file_page{0};  ///< the first page of the file to be mapped
+    vma_name name{};
+};
+
+/// Could a request be granted by any address space? The checks of mmap(2) that look at nothing
+/// else.
+///
+/// ok; invalid_argument for no pages; no_memory for more than fit in front of `end`, the end of
+/// user space; overflow if the last page of the file has no number.
+[[nodiscard]] constexpr errc check_mmap_request(mmap_request const& request,
+                                                virt_addr end) noexcept {
+    if (request.pages.value == 0) return errc::invalid_argument;
+    auto const whole_file_fits = request.file_page <= ~std::uint64_t{0} - request.pages.value;
+    if (request.file != 0 && !whole_file_fits) return errc::overflow;
+    return request.pages.value > (end.value >> page_shift) ? errc::no_memory : errc::ok;
+}
+
+/// The mapping that a request describes, at `span`. Shared anonymous memory is shared memory:
+/// shmem.
+[[nodiscard]] constexpr vma make_vma(mmap_request const& request, page_span span) noexcept {
+    auto const shared = request.flags.has(mmap_flag::shared);
+    vma area;
+    area.span = span;
+    area.prot = request.prot;
+    area.may = request.may;
+    area.flags = request.properties.with_if(shared, vma_flag::shared);
+    area.kind = shared && request.kind == vma_kind::anonymous ? vma_kind::shmem : request.kind;
+    area.pkey = request.pkey;
+    area.source = request.source;
+    area.file = request.file;
+    area.file_page = request.file_page;
+    area.name = request.name;
+    return area;
+}
+
+}  // namespace mmhold

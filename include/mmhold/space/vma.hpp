@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/lock/held.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/flag_set.hpp>
+#include <mmhold/vocab/page_span.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+namespace mmhold {
+
+/// What backs a mapping.
+enum class vma_kind : std::uint8_t {
+    anonymous,  ///< memory of its own, zero at first
+    file,       ///< a file of a file system
+    shmem,      ///< shared memory: memfd, /dev/shm, shared anonymous
+    stack,      ///< anonymous, [stack]
+    heap,       ///< anonymous, [heap]
+    vdso,       ///< code of the kernel
+    vvar,       ///< data of the kernel for the vdso: no frames to hold
+    vsyscall,   ///< the gate page of old programs
+    other,      ///< anything else: only its own fault source knows
+};
+
+/// Properties of a mapping; the names of the VM_* they stand for are in the comments.
+enum class vma_flag : std::uint16_t {
+    shared = 1,           ///< VM_SHARED or VM_MAYSHARE: writes go to the object
+    io = 2,               ///< VM_IO: a device, pages must not be touched by gup
+    pfnmap = 4,           ///< VM_PFNMAP: frame numbers without frames behind them
+    grows_down = 8,       ///< VM_GROWSDOWN: a stack; room is kept free below it
+    locked = 16,          ///< VM_LOCKED: stays in memory
+    dont_expand = 32,     ///< VM_DONTEXPAND, VM_MIXEDMAP: never merged
+    secret = 64,          ///< memfd_secret: gup is refused
+    hugetlb = 128,        ///< hugetlbfs
+    fsdax = 256,          ///< a file on persistent memory, mapped directly
+    dirty_tracked = 512,  ///< a shared file whose pages must be announced before they are written
+    shadow_stack = 1024,  ///< VM_SHADOW_STACK: writable by the hardware only
+};
+using vma_flags = flag_set<vma_flag>;
+
+/// Which kind of object answers the faults of a vma.
+enum class source_kind : std::uint8_t { userfault, blocking, custom };
+
+/// Base of what a vma may name to answer its faults instead of its kind's own handler. Outlives
+/// every vma that names it.
+class fault_source {
+public:
+    fault_source(fault_source const&) = delete;
+    fault_source& operator=(fault_source const&) = delete;
+    /// Tells which class derives from it.
+    [[nodiscard]] constexpr source_kind kind() const noexcept { return kind_; }
+
+protected:
+    constexpr explicit fault_source(source_kind kind) noexcept : kind_{kind} {}
+    constexpr ~fault_source() = default;
+
+private:
+    source_kind kind_;
+};
+
+/// The name of a mapping as /proc/PID/maps shows it, cut to its last 31 characters.
+class vma_name {
+public:
+    constexpr vma_name() noexcept = default;
+    /// Keeps the end of `text`: of a path that is what tells files apart.
+    constexpr explicit vma_name(std::string_view text) noexcept {
+        text.remove_prefix(text.size() - std::min(text.size(), capacity));
+        std::ranges::copy(text, text_.begin());
+        size_ = static_cast<std::uint8_t>(text.size());
+    }
+    [[nodiscard]] constexpr std::string_view view() const noexcept { return {text_.data(), size_}; }
+
+    friend constexpr bool operator==(vma_name const&, vma_name const&) = default;
+
+private:
+    static constexpr std::size_t capacity = 31;
+    std::array<char, capacity> text_{};
+    std::uint8_t size_{0};
+};
+
+namespace detail {
+
+/// The pages from `start` to `end`, both page-aligned and start <= end.
+[[nodiscard]] constexpr page_span pages_between(virt_addr start, virt_addr end) noexcept {
+    return *page_span::from(start, page_count{(end.value - start.value) >> page_shift});
+}
+
+/// The pages that both spans have; empty (at `a`'s start) if there are none.
+[[nodiscard]] constexpr page_span common_pages(page_span a, page_span b) noexcept {
+    if (!a.overlaps(b)) return pages_between(a.start(), a.start());
+    return pages_between(std::max(a.start(), b.start()), std::min(a.end(), b.end()));
+}
+
+}  // namespace detail
+
+/// One mapping: consecutive pages with the same rights and the same backing. A value; the one in
+/// the address space may only be read with its lock held and changed with it held exclusively.
+struct vma {
+    page_span span{};
+    protection prot{};          ///< what may be done now
+    protection may{prot::rwx};  ///< what mprotect may allow (VM_MAYREAD and so on)
+    vma_flags flags{};
+    vma_kind kind{vma_kind::anonymous};
+    std::uint8_t pkey{0};           ///< protection key
+    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of `kind`
+    std::uint64_t file{0};          ///< which file, by any number of the host's; 0: none
+    std::uint64_t file_page{0};     ///< the file's page behind the first page of the span
+    vma_name name{};
+
+    /// The part of the mapping that lies over `part`, a subspan of `span`.
+    [[nodiscard]] constexpr vma cut_to(page_span part) const noexcept {
+        auto cut = *this;
+        cut.span = part;
+        if (file != 0) cut.file_page += (part.start().value - span.start().value) >> page_shift;
+        return cut;
+    }
+
+    friend constexpr bool operator==(vma const&, vma const&) = default;
+};
+
+/// Is it memory of its own, without a file behind it?
+[[nodiscard]] constexpr bool is_anonymous(vma const& area) noexcept {
+    auto const own = area.kind == vma_kind::anonymous || area.kind == vma_kind::stack ||
+                     area.kind == vma_kind::heap;
+    return own && !area.flags.has(vma_flag::shared);
+}
+
+/// Do writes make private copies: not shared, and might become writable (is_cow_mapping)?
+[[nodiscard]] constexpr bool is_cow_mapping(vma const& area) noexcept {
+    return !area.flags.has(vma_flag::shared) && area.may.has(protection_bit::write);
+}
+
+/// May MADV_DONTNEED throw its pages away? (Not locked ones, device memory, hugetlb.)
+[[nodiscard]] constexpr bool can_be_discarded(vma const& area) noexcept {
+    return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
+}
+
+/// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
+[[nodiscard]] constexpr bool mergeable(vma const& lower, vma const& upper) noexcept {
+    constexpr vma_flags never{vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand};
+    auto const kernels = lower.kind == vma_kind::vdso || lower.kind == vma_kind::vvar ||
+                         lower.kind == vma_kind::vsyscall;
+    if (kernels || lower.flags.has_any(never)) return false;
+    if (lower.span.end() != upper.span.start()) return false;
+    auto expected = lower;
+    expected.span = upper.span;
+    if (lower.file != 0) expected.file_page += lower.span.pages();
+    return expected == upper;
+}
+
+namespace detail {
+
+/// A vma_ref was used without the lock, with another lock, or after the layout had changed. Not
+/// constexpr: in constant evaluation the name is the diagnosis.
+inline void this_vma_must_be_looked_up_again() noexcept { __builtin_trap(); }
+
+/// False, but only once it is asked for a type: for static_assert in templates.
+template<class>
+inline constexpr bool never = false;
+
+}  // namespace detail
+
+/// Where a vma was found. Worth nothing without the lock: view() wants to see a witness each time,
+/// and a reference from before the lock was given up is refused by the compiler (the proof in
+/// hand) or stops the program (an old vma_ref under a new hold). gup-semantics §6.2 #15.
+template<class L>
+class vma_ref {
+public:
+    using lock_type = L;
+
+    /// Made by lookups: `area` is guarded by `lock` and stays where it is as long as `*version`
+    /// does not change.
+    constexpr vma_ref(L const& lock, vma const& area, std::uint64_t const& version) noexcept
+        : lock_{&lock}, area_{&area}, version_{&version}, found_at_{version} {}
+
+    /// The vma. Precondition: `witness` holds this lock, and nobody has changed the layout since
+    /// the lookup (else the program stops). The reference is good for as long as the hold.
+    template<WitnessOf<L> W>
+    [[nodiscard]] constexpr vma const& view(W const& witness) const noexcept {
+        auto const current = witness.guards(*lock_) && *version_ == found_at_;
+        if (!current) detail::this_vma_must_be_looked_up_again();
+        return *area_;
+    }
+    /// No.
+    template<class Dropped>
+    requires std::same_as<std::remove_cvref_t<Dropped>, lock_dropped<L>>
+    constexpr vma const& view(Dropped const&) const noexcept {
+        static_assert(detail::never<Dropped>,
+                      "mmhold: the mm lock was given up; look the vma up again after taking it");
+        return *area_;
+    }
+    /// No: the hold would end with the expression, the reference would not.
+    template<WitnessOf<L> W>
+    requires(!std::is_lvalue_reference_v<W>) constexpr vma const& view(W&&) const noexcept {
+        static_assert(detail::never<W>,
+                      "mmhold: a temporary witness ends its hold at once; give it a name");
+        return *area_;
+    }
+
+private:
+    L const* lock_;
+    vma const* area_;
+    std::uint64_t const* version_;
+    std::uint64_t found_at_;
+};
+
+}  // namespace mmhold

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/machine/machine.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mmhold {
+
+/// The vmas of one address space: disjoint, sorted by address, none empty, in one flat array.
+///
+/// Locks: the owner's mm lock, shared to look, exclusive to change; the map itself has none.
+/// Indexes and references are good until the next change, which version() tells. A change that may
+/// need memory is preceded by reserve(), or reserves itself, and then cannot fail half-way: after
+/// no_memory nothing has changed.
+template<Machine M>
+class vma_map {
+public:
+    using machine = M;
+    /// "No such vma."
+    static constexpr std::size_t npos = ~std::size_t{0};
+
+    /// Empty.
+    constexpr vma_map() noexcept { M::name(this, "vma map"); }
+    vma_map(vma_map const&) = delete;
+    vma_map& operator=(vma_map const&) = delete;
+    constexpr ~vma_map() { free_slots(); }
+
+    /// How many vmas there are.
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_.get(); }
+    [[nodiscard]] constexpr bool empty() const noexcept { return size() == 0; }
+    /// Precondition: index < size().
+    [[nodiscard]] constexpr vma const& operator[](std::size_t index) const noexcept {
+        M::expect(index < size(), "vma_map: no such vma");
+        return slots_.get()[index].get();
+    }
+    /// Changes with every change of the map; stays where it is as long as the map.
+    [[nodiscard]] constexpr std::uint64_t const& version() const noexcept { return version_.get(); }
+
+    /// The first vma that ends behind `at`: it contains `at`, or is the next one above. size() if
+    /// there is none. (find_vma)
+    [[nodiscard]] constexpr std::size_t find_at_or_above(virt_addr at) const noexcept {
+        std::size_t first = 0;
+        for (auto left = size(); left > 0;) {
+            auto const half = left / 2;
+            if ((*this)[first + half].span.end() <= at) {
+                first += half + 1;
+                left -= half + 1;
+            } else {
+                left = half;
+            }
+        }
+        return first;
+    }
+
+    /// The vma that contains `at`; npos if there is none. (vma_lookup)
+    [[nodiscard]] constexpr std::size_t find(virt_addr at) const noexcept {
+        auto const index = find_at_or_above(at);
+        return index < size() && (*this)[index].span.contains(at) ? index : npos;
+    }
+
+    /// Is any page of `span` mapped?
+    [[nodiscard]] constexpr bool overlaps(page_span span) const noexcept {
+        auto const index = find_at_or_above(span.start());
+        return index < size() && (*this)[index].span.overlaps(span);
+    }
+
+    /// Makes sure that `more` vmas can be added without memory. Errors: no_memory.
+    [[nodiscard]] constexpr result<void> reserve(std::size_t more) {
+        auto const wanted = size() + more;
+        if (wanted <= capacity_.get()) return {};
+        auto const grown = wanted > 2 * capacity_.get() ? wanted + 4 : 2 * capacity_.get();
+        auto* const slots = M::template create_array<slot>(grown);
+        if (slots == nullptr) return errc::no_memory;
+        M::name(slots, "vmas");
+        for (std::size_t i = 0; i < size(); ++i) slots[i].set((*this)[i]);
+        free_slots();
+        slots_.set(slots);
+        capacity_.set(grown);
+        touch();
+        return {};
+    }
+
+    /// Adds `area`, which must not be empty, and joins it with its neighbours where they are one
+    /// mapping. Errors: no_memory; exists if its place is taken; invalid_argument if it is empty.
+    constexpr result<void> insert(vma const& area) {
+        if (area.span.empty()) return errc::invalid_argument;
+        if (overlaps(area.span)) return errc::exists;
+        if (auto const room = reserve(1); !room) return room;
+        auto const index = find_at_or_above(area.span.start());
+        open_gap(index);
+        set(index, area);
+        merge_around(index, index + 1);
+        return {};
+    }
+
+    /// Removes the vmas `[first, last)`.
+    constexpr void erase(std::size_t first, std::size_t last) noexcept {
+        M::expect(first <= last && last <= size(), "vma_map: erase beyond the end");
+        if (first == last) return;
+        for (auto from = last; from < size(); ++from) set(first + from - last, (*this)[from]);
+        size_.set(size() - (last - first));
+        touch();
+    }
+
+    /// Makes two vmas of the one that contains `at`, the second beginning there; nothing to do if
+    /// one begins there already or nothing is mapped there. Errors: no_memory.
+    constexpr result<void> split(virt_addr at) {
+        auto const index = find(at);
+        if (index == npos || (*this)[index].span.start() == at) return {};
+        if (auto const room = reserve(1); !room) return room;
+        auto const whole = (*this)[index];
+        open_gap(index);
+        set(index, whole.cut_to(detail::pages_between(whole.span.start(), at)));
+        set(index + 1, whole.cut_to(detail::pages_between(at, whole.span.end())));
+        return {};
+    }
+
+    /// Puts `area` in place of the vma at `index`, with the same span. Joins nothing.
+    constexpr void replace(std::size_t index, vma const& area) noexcept {
+        M::expect((*this)[index].span == area.span, "vma_map: replaced by another span");
+        set(index, area);
+    }
+
+    /// Joins vmas that are one mapping, where `[first, last)` and its neighbours touch.
+    constexpr void merge_around(std::size_t first, std::size_t last) noexcept {
+        auto index = first > 0 ? first - 1 : 0;
+        while (index + 1 < size() && index < last) {
+            auto const lower = (*this)[index];
+            if (!mergeable(lower, (*this)[index + 1])) {
+                ++index;
+                continue;
+            }
+            auto joined = lower;
+            joined.span = detail::pages_between(lower.span.start(), (*this)[index + 1].span.end());
+            set(index, joined);
+            erase(index + 1, index + 2);
+            --last;
+        }
+    }
+
+    /// Removes everything and gives the memory back.
+    constexpr void clear() noexcept {
+        free_slots();
+        slots_.set(nullptr);
+        capacity_.set(0);
+        size_.set(0);
+        touch();
+    }
+
+private:
+    template<class T>
+    using plain = typename M::template plain<T>;
+    using slot = plain<vma>;
+
+    constexpr void free_slots() noexcept {
+        if (slots_.get() != nullptr) M::destroy_array(slots_.get(), capacity_.get());
+    }
+    constexpr void touch() noexcept { version_.set(version_.get() + 1); }
+    constexpr void set(std::size_t index, vma const& area) noexcept {
+        slots_.get()[index].set(area);
+        touch();
+    }
+    // Room for one vma at `index`; what is there is unspecified until it is set.
+    constexpr void open_gap(std::size_t index) noexcept {
+        M::expect(size() < capacity_.get(), "vma_map: no room was reserved");
+        size_.set(size() + 1);
+        for (auto to = size() - 1; to > index; --to) set(to, (*this)[to - 1]);
+        touch();
+    }
+
+    plain<slot*> slots_{nullptr};
+    plain<std::size_t> capacity_{0};
+    plain<std::size_t> size_{0};
+    plain<std::uint64_t> version_{0};
+};
+
+}  // namespace mmhold

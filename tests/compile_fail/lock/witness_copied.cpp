@@ -1,0 +1,20 @@
+// expect(gcc): use of deleted function
+// expect(clang): call to deleted constructor of
+// expect: held_shared
+// SPDX-License-Identifier: BSL-1.0
+#include <mmhold/lock/held.hpp>
+#include <mmhold/lock/rw_lock.hpp>
+#include <mmhold/machine/host_machine.hpp>
+
+using lock_type = mmhold::rw_lock<mmhold::host_machine>;
+using shared = mmhold::held_shared<lock_type>;
+
+void probe(lock_type& lock) {
+    auto held = shared::acquire(lock);
+    auto moved = std::move(held);  // the one way to hand it on
+    (void)moved.holding();
+#ifndef MMHOLD_COMPILE_FAIL_CONTROL
+    auto copy = moved;
+    (void)copy.holding();
+#endif
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "support/catch.hpp"
+#include <mmhold/fault/userfault_range.hpp>
+
+#include "unit/fault/fault_world.hpp"
+
+using namespace mmhold_test;
+using mm::errc;
+
+namespace {
+
+struct toy_source : mm::fault_source {
+    toy_source() : fault_source{mm::source_kind::userfault} {}
+};
+
+constexpr mm::vma area_of(mm::vma_kind kind, mm::vma_flags flags = {},
+                          mm::protection may = mm::prot::rwx) {
+    mm::vma area;
+    area.kind = kind;
+    area.flags = flags;
+    area.may = may;
+    return area;
+}
+
+}  // namespace
+
+TEST_CASE("what a userfault can watch: memory that starts out zero and may be written",
+          "[fault][userfault]") {
+    using kind = mm::vma_kind;
+    using flag = mm::vma_flag;
+    for (auto const good : {kind::anonymous, kind::heap, kind::stack, kind::shmem}) {
+        CHECK(mm::check_userfault_vma(area_of(good)) == errc::ok);
+        CHECK(mm::check_userfault_vma(area_of(good, flag::shared)) == errc::ok);
+        CHECK(mm::check_userfault_vma(area_of(good, {}, mm::prot::r)) == errc::invalid_argument);
+    }
+    for (auto const bad : {kind::file, kind::vdso, kind::vvar, kind::vsyscall, kind::other}) {
+        CHECK(mm::check_userfault_vma(area_of(bad)) == errc::invalid_argument);
+    }
+    for (auto const bad : {flag::io, flag::pfnmap, flag::hugetlb, flag::secret, flag::fsdax}) {
+        CHECK(mm::check_userfault_vma(area_of(kind::anonymous, bad)) == errc::invalid_argument);
+    }
+}
+
+TEST_CASE("a range is judged vma by vma, holes skipped", "[fault][userfault]") {
+    fault_world world;
+    toy_source mine;
+    toy_source other;
+    world.map(0, 2);
+    world.map(4, 2, mm::prot::rw, {}, &mine);
+    world.map(8, 2, mm::prot::rw, {}, &other);
+    auto const held = world.hold();
+    auto const may_register = [&](std::uint64_t first, std::uint64_t count) {
+        return mm::check_userfault_range(world.space, held, world.span(first, count), mine).error();
+    };
+    auto const may_unregister = [&](std::uint64_t first, std::uint64_t count) {
+        return mm::check_registered_range(world.space, held, world.span(first, count), mine)
+            .error();
+    };
+    CHECK(may_register(0, 7) == errc::ok);
+    CHECK(may_register(0, 10) == errc::busy);
+    CHECK(may_register(2, 2) == errc::invalid_argument);
+    CHECK(may_register(0, 0) == errc::invalid_argument);
+    CHECK(may_unregister(0, 7) == errc::ok);
+    CHECK(may_unregister(0, 10) == errc::invalid_argument);
+    CHECK(may_unregister(2, 2) == errc::invalid_argument);
+    CHECK(mm::first_registered(world.space, held, mine) == world.span(4, 2));
+    toy_source nobody;
+    CHECK_FALSE(mm::first_registered(world.space, held, nobody));
+}

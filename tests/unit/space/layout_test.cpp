@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <mmhold/machine/constexpr_machine.hpp>
+#include <mmhold/machine/host_machine.hpp>
+#include <mmhold/space/layout.hpp>
+
+#include "support/catch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+using namespace mmhold;
+
+namespace {
+
+using machine = checked_host_machine;
+
+constexpr virt_addr page(std::uint64_t number) { return {number * page_size}; }
+constexpr page_span pages(std::uint64_t first, std::uint64_t count) {
+    return *page_span::from(page(first), page_count{count});
+}
+
+struct rationed_machine : checked_host_machine {
+    static inline int arrays_left = 0;
+    template<class T>
+    [[nodiscard]] static T* create_array(std::size_t count) {
+        return arrays_left-- > 0 ? checked_host_machine::create_array<T>(count) : nullptr;
+    }
+};
+
+template<Machine M>
+void add(layout<M>& where, page_span span, protection rights = prot::rw) {
+    mmap_request const request{.hint = span.start(),
+                               .pages = page_count{span.pages()},
+                               .prot = rights,
+                               .flags = mmap_flag::fixed_noreplace};
+    auto const place = where.prepare_add(request);
+    REQUIRE(place);
+    where.add(make_vma(request, *place));
+}
+
+layout_limits at_most(std::size_t mappings) {
+    layout_limits limits;
+    limits.max_map_count = mappings;
+    return limits;
+}
+
+constexpr bool works_in_constant_evaluation() {
+    layout<constexpr_machine> where{layout_limits{}};
+    mmap_request const request{.pages = page_count{8}};
+    auto const span = where.prepare_add(request);
+    if (!span) return false;
+    where.add(make_vma(request, *span));
+    auto const middle = *page_span::from(span->page(2), page_count{2});
+    if (!where.prepare_remove(middle)) return false;
+    where.remove(middle);
+    return where.map().size() == 2;
+}
+static_assert(works_in_constant_evaluation());
+
+}  // namespace
+
+TEST_CASE("removing cuts mappings at both ends") {
+    layout<machine> where{layout_limits{}};
+    add(where, pages(100, 10));
+    add(where, pages(110, 10), prot::r);
+    REQUIRE(where.prepare_remove(pages(105, 10)));
+    where.remove(pages(105, 10));
+    REQUIRE(where.map().size() == 2);
+    CHECK(where.map()[0].span == pages(100, 5));
+    CHECK(where.map()[1].span == pages(115, 5));
+    REQUIRE(where.prepare_remove(pages(0, 500)));
+    where.remove(pages(0, 500));
+    CHECK(where.map().empty());
+    CHECK(where.prepare_remove(pages(0, 500)));
+}
+
+TEST_CASE("munmap(2): what can be refused is refused before anything changes") {
+    layout<machine> where{layout_limits{}};
+    CHECK(where.prepare_remove(pages(5, 0)).error() == errc::invalid_argument);
+    auto const last = where.limits().end;
+    CHECK(where.prepare_remove(*page_span::from(last, page_count{1})).error()
+          == errc::invalid_argument);
+    CHECK(where.prepare_remove(*page_span::from(virt_addr{last.value - page_size}, page_count{1})));
+}
+
+TEST_CASE("max_map_count: one more mapping than that, but no hole in one") {
+    layout<machine> where{at_most(2)};
+    add(where, pages(100, 10));
+    add(where, pages(120, 10));
+    CHECK(where.prepare_remove(pages(103, 2)).error() == errc::no_memory);
+    CHECK(where.prepare_remove(pages(103, 20)));
+    CHECK(where.prepare_remove(pages(100, 2)));
+    add(where, pages(140, 10));  // Linux refuses only beyond the limit
+    mmap_request const further{.pages = page_count{1}};
+    CHECK(where.prepare_add(further).error() == errc::no_memory);
+    CHECK(where.prepare_protect(pages(103, 2), prot::r, {}).error() == errc::no_memory);
+    CHECK(where.prepare_protect(pages(100, 10), prot::r, {})->changes);
+    CHECK(where.prepare_source(pages(103, 2)).error() == errc::no_memory);
+    CHECK(where.prepare_source(pages(100, 10)));
+}
+
+TEST_CASE("a fixed mapping into the middle of another needs room for both halves") {
+    layout<machine> where{at_most(1)};
+    add(where, pages(100, 10));
+    mmap_request request{.hint = page(104), .pages = page_count{2}, .flags = mmap_flag::fixed};
+    CHECK(where.prepare_add(request).error() == errc::no_memory);
+    request.hint = page(100);
+    CHECK(*where.prepare_add(request) == pages(100, 2));
+}
+
+TEST_CASE("mprotect(2): one mapping's share of the change") {
+    layout<machine> where{layout_limits{}};
+    add(where, pages(100, 10));
+    CHECK(where.prepare_protect(pages(99, 5), prot::r, {}).error() == errc::no_memory);
+    auto const same = where.prepare_protect(pages(102, 50), prot::rw, {});
+    REQUIRE(same);
+    CHECK_FALSE(same->changes);
+    CHECK(same->part.span == pages(102, 8));
+    auto const less = where.prepare_protect(pages(102, 3), prot::r, {});
+    REQUIRE(less);
+    CHECK(less->changes);
+    where.protect(less->part);
+    REQUIRE(where.map().size() == 3);
+    CHECK(where.map()[1].span == pages(102, 3));
+    CHECK(where.map()[1].prot == prot::r);
+    auto const back = where.prepare_protect(pages(102, 3), prot::rw, {});
+    REQUIRE(back);
+    where.protect(back->part);
+    REQUIRE(where.map().size() == 1);
+    CHECK(where.map()[0].span == pages(100, 10));
+    CHECK(where.prepare_protect(pages(102, 3), prot::rw, std::uint8_t{4})->changes);
+}
+
+TEST_CASE("mprotect(2): rights that the mapping can never have") {
+    layout<machine> where{layout_limits{}};
+    mmap_request const request{.pages = page_count{4}, .prot = prot::r, .may = prot::rx};
+    auto const span = where.prepare_add(request);
+    REQUIRE(span);
+    where.add(make_vma(request, *span));
+    CHECK(where.prepare_protect(*span, prot::rw, {}).error() == errc::not_supported);
+    CHECK(where.prepare_protect(*span, prot::rx, {}));
+    CHECK(where.prepare_protect(*span, prot::none, {}));
+}
+
+TEST_CASE("without memory for the bookkeeping nothing is promised") {
+    rationed_machine::arrays_left = 1;
+    layout<rationed_machine> where{layout_limits{}};
+    auto const four = page_count{4};
+    std::uint64_t next = 100;
+    for (;; next += 10) {
+        mmap_request const request{.hint = page(next), .pages = four, .flags = mmap_flag::fixed};
+        auto const place = where.prepare_add(request);
+        if (!place) {
+            CHECK(place.error() == errc::no_memory);
+            break;
+        }
+        where.add(make_vma(request, *place));
+    }
+    auto const before = where.map().size();
+    CHECK(where.prepare_remove(pages(101, 1)).error() == errc::no_memory);
+    rationed_machine::arrays_left = 1;
+    REQUIRE(where.prepare_remove(pages(101, 1)));
+    where.remove(pages(101, 1));
+    CHECK(where.map().size() == before + 1);
+    where.clear();
+    CHECK(where.map().empty());
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <mmhold/space/mmap_request.hpp>
+
+#include "support/catch.hpp"
+
+#include <cstdint>
+
+using namespace mmhold;
+
+namespace {
+
+constexpr auto end = task_size_max(48);
+constexpr auto user_pages = end.value / page_size;
+
+static_assert(check_mmap_request({.pages = page_count{1}}, end) == errc::ok);
+static_assert(check_mmap_request({.pages = page_count{0}}, end) == errc::invalid_argument);
+
+}  // namespace
+
+TEST_CASE("mmap(2): no pages are invalid, too many are no memory") {
+    CHECK(check_mmap_request({.pages = page_count{user_pages}}, end) == errc::ok);
+    CHECK(check_mmap_request({.pages = page_count{user_pages + 1}}, end) == errc::no_memory);
+    CHECK(check_mmap_request({.pages = page_count{~std::uint64_t{0}}}, end) == errc::no_memory);
+}
+
+TEST_CASE("mmap(2): the pages of a file have numbers below 2^64") {
+    mmap_request request{.pages = page_count{2}, .kind = vma_kind::file, .file = 1};
+    request.file_page = ~std::uint64_t{0} - 2;
+    CHECK(check_mmap_request(request, end) == errc::ok);
+    request.file_page = ~std::uint64_t{0} - 1;
+    CHECK(check_mmap_request(request, end) == errc::overflow);
+    request.file = 0;
+    CHECK(check_mmap_request(request, end) == errc::ok);
+}
+
+TEST_CASE("a request becomes a mapping") {
+    auto const span = *page_span::from(virt_addr{16 * page_size}, page_count{2});
+    mmap_request request{.pages = page_count{2},
+                         .prot = prot::r,
+                         .flags = mmap_flag::shared,
+                         .kind = vma_kind::file,
+                         .may = prot::rx,
+                         .properties = vma_flag::dirty_tracked,
+                         .pkey = 3,
+                         .file = 8,
+                         .file_page = 5,
+                         .name = vma_name{"libc.so"}};
+    auto const area = make_vma(request, span);
+    CHECK(area.span == span);
+    CHECK(area.prot == prot::r);
+    CHECK(area.may == prot::rx);
+    CHECK(area.flags == vma_flags{vma_flag::shared, vma_flag::dirty_tracked});
+    CHECK(area.kind == vma_kind::file);
+    CHECK(area.pkey == 3);
+    CHECK(area.file == 8);
+    CHECK(area.file_page == 5);
+    CHECK(area.name.view() == "libc.so");
+}
+
+TEST_CASE("shared anonymous memory is shared memory") {
+    auto const area = make_vma({.pages = page_count{1}, .flags = mmap_flag::shared}, {});
+    CHECK(area.kind == vma_kind::shmem);
+    CHECK_FALSE(is_anonymous(area));
+    CHECK(is_anonymous(make_vma({.pages = page_count{1}}, {})));
+}
