@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// execution: the state of one execution – memory, actors and what they are about to do – and the
+// questions that can be asked about it: who can run, what would a step touch, how is a thing
+// called.
+
+#include <mmhold/explore/annotations.hpp>
+#include <mmhold/explore/fiber.hpp>
+#include <mmhold/explore/heap.hpp>
+#include <mmhold/explore/memory.hpp>
+#include <mmhold/explore/plan.hpp>
+#include <mmhold/explore/search.hpp>
+#include <mmhold/explore/story.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mmhold {
+
+namespace detail {
+
+/// A scenario without its type.
+struct scenario_functions {
+    int actors{0};
+    std::size_t size{0};
+    std::size_t alignment{0};
+    void (*construct)(void* memory){nullptr};
+    void (*act)(void* scenario, int who){nullptr};
+    void (*always)(void* scenario){nullptr};   // nullptr: none
+    void (*blocked)(void* scenario){nullptr};  // nullptr: none
+    void (*finish)(void* scenario){nullptr};   // nullptr: none
+    void (*destroy)(void* scenario){nullptr};
+};
+
+/// Where an exploration stands.
+enum class phase : std::uint8_t { outside, set_up, actors, finish, observing };
+
+/// How an execution ended.
+enum class ending : std::uint8_t { running, complete, redundant, deadlock, cut, found };
+
+class execution {
+protected:
+    enum class actor_state : std::uint8_t { idle, running, finished, cut };
+    struct actor {
+        fiber flow{};
+        operation next{};
+        actor_state state{actor_state::idle};
+        process id{0};
+        int retries{0};
+        void* owner{nullptr};  // the scheduler
+    };
+
+    execution(plan const& p, scenario_functions const& s)
+        : plan_{p},
+          scenario_{s},
+          search_{p},
+          memory_{p.memory, s.actors},
+          heap_{p.reuse},
+          actors_(static_cast<std::size_t>(s.actors)) {}
+    ~execution() = default;
+
+    /// Forgets the last execution.
+    void begin() {
+        search_.begin_execution();
+        memory_.begin_execution();
+        heap_.begin_execution();
+        names_.begin_execution();
+        locks_.begin_execution();
+        wakes_.begin_execution();
+        if (story_ != nullptr) story_->clear();
+        running_ = 0;
+        for (auto& a : actors_) a.state = actor_state::idle;
+    }
+
+    [[nodiscard]] bool tso() const noexcept { return plan_.memory == memory_model::tso; }
+    [[nodiscard]] bool stale() const noexcept { return plan_.memory == memory_model::stale; }
+    /// Is an actor in control, so that accesses are steps?
+    [[nodiscard]] bool acting() const noexcept { return phase_ == phase::actors; }
+    [[nodiscard]] process self() const noexcept { return running_; }
+    /// Who did it, for headlines.
+    [[nodiscard]] std::string actor_name() const {
+        return phase_ == phase::set_up ? "the set-up" : acting() ? actor_text(self()) : "the end";
+    }
+    [[nodiscard]] std::uint32_t now_epoch() noexcept {
+        return acting() ? epoch(self(), memory_.of(self()).known.ticks[self()]) : 0;
+    }
+
+    // ---- what could happen next ----
+
+    /// What process `p` is about to do, as others could notice.
+    [[nodiscard]] footprint footprint_of(process p) noexcept {
+        using enum footprint::mark;
+        process const owner = owner_of(p);
+        if (is_buffer(p)) {
+            auto const where = memory_.of(owner).buffer.oldest().location;
+            if (!memory_.at(where).alive) return {0, owner, 0};
+            return {where, owner, writes};
+        }
+        operation const& op = actors_[p].next;
+        unsigned order = 0;
+        if (stale() && op.order == memory_order::seq_cst) order = ordered;
+        auto const touching = [&](std::uint32_t where, unsigned marks) {
+            return footprint{where, owner, static_cast<std::uint8_t>(marks | order)};
+        };
+        switch (op.kind) {
+            case op_kind::load:
+            case op_kind::await: {
+                bool const forwarded =
+                    tso() && memory_.of(p).buffer.youngest(op.location) != nullptr;
+                return forwarded ? touching(0, 0) : touching(op.location, reads);
+            }
+            case op_kind::store:
+                return tso() && !op.locked ? touching(0, buffers) : touching(op.location, writes);
+            case op_kind::compare_exchange: {
+                bool const succeeds = memory_.at(op.location).value == op.expected;
+                return succeeds ? touching(op.location, reads | writes)
+                                : touching(op.location, reads);
+            }
+            case op_kind::fence: return touching(0, 0);
+            case op_kind::heavy_fence: return tso() ? touching(0, drains_all) : touching(0, global);
+            default: return touching(op.location, reads | writes);
+        }
+    }
+    /// The messages that the stale load or await of `p` may read now.
+    ///
+    /// A reducing search offers a store only if it is the newest or was overwritten in the reader's
+    /// past: otherwise the reader could have come before the overwriting step, and that execution
+    /// is searched as well.
+    [[nodiscard]] std::uint32_t readable_by(process p, operation const& op) noexcept {
+        bool const reduces = search_.reduces();
+        return readable_by(
+            p, op, [&](std::int16_t step) { return !reduces || search_.in_past_of(p, step); });
+    }
+    template<class InPast>
+    [[nodiscard]] std::uint32_t readable_by(process p, operation const& op,
+                                            InPast&& overwritten_in_past) noexcept {
+        auto mask = memory_.readable(p, op.location, overwritten_in_past);
+        if (op.kind != op_kind::await) return mask;
+        for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1U) {
+            auto const back = static_cast<unsigned>(std::countr_zero(rest));
+            auto const value = memory_.back_from_newest(op.location, back).value;
+            if (!op.done.holds(op.done.context, value)) mask &= ~(1U << back);
+        }
+        return mask;
+    }
+
+    [[nodiscard]] process_set enabled() noexcept {
+        process_set set = 0;
+        bool buffered = false;
+        for (auto& a : actors_) {
+            if (!memory_.of(a.id).buffer.empty()) {
+                set |= only(buffer_of(a.id));
+                buffered = true;
+            }
+        }
+        for (auto& a : actors_) {
+            if (a.state == actor_state::running && can_run(a, buffered)) set |= only(a.id);
+        }
+        return set;
+    }
+    [[nodiscard]] bool can_run(actor& a, bool buffered) noexcept {
+        operation const& op = a.next;
+        store_buffer const& buffer = memory_.of(a.id).buffer;
+        if (op.locked && !buffer.empty()) return false;
+        switch (op.kind) {
+            case op_kind::store:
+                return !tso() || op.locked ||
+                       buffer.size() < static_cast<unsigned>(plan_.buffer_depth);
+            case op_kind::await:
+                return stale() ? readable_by(a.id, op) != 0
+                               : op.done.holds(op.done.context, memory_.visible(a.id, op.location));
+            case op_kind::heavy_fence: return !buffered || !heavy_fence_must_wait();
+            default: return true;
+        }
+    }
+    [[nodiscard]] bool heavy_fence_must_wait() noexcept {
+        for (auto& a : actors_) {
+            if (memory_.of(a.id).buffer.stops_heavy_fence()) return true;
+        }
+        return false;
+    }
+
+    /// Stale reads: a wait that ends with an older store is searched where it comes earlier.
+    [[nodiscard]] bool somebody_could_read_older() noexcept {
+        if (!stale() || !search_.reduces()) return false;
+        for (auto& a : actors_) {
+            if (a.state != actor_state::running || a.next.kind != op_kind::await) continue;
+            if (readable_by(a.id, a.next, [](std::int16_t) { return true; }) != 0) return true;
+        }
+        return false;
+    }
+    void owe_blocked(actor& a) {
+        if (a.next.kind == op_kind::heavy_fence) {
+            search_.blocked_heavy_fence(a.id);
+        } else if (a.next.kind == op_kind::await &&
+                   memory_.of(a.id).buffer.youngest(a.next.location) == nullptr) {
+            search_.blocked_await(a.id, memory_.at(a.next.location).used, a.next.done);
+        }
+    }
+
+    // ---- words for reports ----
+
+    [[nodiscard]] std::string name_of(std::uint32_t id) const {
+        return id <= heap_location ? std::string{"heap"} : names_.of(memory_.at(id).self);
+    }
+    /// A value as a report shows it.
+    [[nodiscard]] std::string shown(std::uint64_t value) const {
+        if (auto text = names_.pointer(value); !text.empty()) return text;
+        return value < 100'000 ? std::to_string(value) : object_names::hexadecimal(value);
+    }
+    [[nodiscard]] static std::string owner_text(std::uint32_t e) {
+        return e == 0 ? std::string{"the set-up"} : actor_text(epoch_actor(e));
+    }
+    [[nodiscard]] std::string deadlock_text() const {
+        std::string text;
+        for (auto const& a : actors_) {
+            if (a.state != actor_state::running) continue;
+            if (!text.empty()) text += "; ";
+            text += actor_text(a.id) + " waits for " + name_of(a.next.location);
+            for (auto const& h : locks_.of(a.id)) text += ", holding " + names_.of(h.lock);
+        }
+        return text;
+    }
+
+    void tell_remaining() {
+        for (auto const& a : actors_) {
+            auto const& buffer = memory_.of(a.id).buffer;
+            for (unsigned i = 0; i < buffer.size(); ++i) {
+                auto const& e = buffer[i];
+                story_->still_buffered(a.id, name_of(e.location), shown(e.value), e.stored_at);
+            }
+        }
+    }
+
+    plan const plan_;
+    scenario_functions const scenario_;
+    search search_;
+    model_memory memory_;
+    model_heap heap_;
+    object_names names_{};
+    lock_ledger locks_{};
+    lock_order_graph lock_order_{};
+    wake_ledger wakes_{};
+    story* story_{nullptr};
+    finding finding_{};
+    phase phase_{phase::outside};
+    std::vector<actor> actors_;
+    process running_{0};
+};
+
+}  // namespace detail
+
+}  // namespace mmhold

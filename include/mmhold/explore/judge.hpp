@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// judge: the accesses and remarks that are no steps – births and deaths, plain fields, names,
+// locks, expectations – and the findings that follow from them. All are judged by happens-before,
+// so the order that ran does not matter.
+
+#include <mmhold/explore/scheduler.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <utility>
+
+namespace mmhold {
+
+namespace detail {
+
+/// What a plain field carries besides its value.
+struct field_cell {
+    static constexpr std::uint32_t is_alive = 0x6d6d'0003U;
+    std::uint32_t state{is_alive};
+    std::uint32_t written{0};  // epoch of the last write, or of its birth
+    sync_clock read{};         // last read of each actor
+};
+
+class judge : public scheduler {
+public:
+    // ---- birth and death of words and fields ----
+
+    /// Leaves a mark in an object whose life ends. Volatile: to the compiler such a store is a dead
+    /// one.
+    static void bury(std::uint32_t& mark, std::uint32_t value) noexcept {
+        *static_cast<std::uint32_t volatile*>(&mark) = value;
+    }
+
+    void born(cell& c) noexcept { c.born = now_epoch(); }
+    void died(cell& c) {
+        if (!acting()) return;
+        auto const id = memory_.find(c);
+        bury(c.id, cell::dead);
+        if (id == 0) return;
+        location& l = memory_.at(id);
+        for (process q = 0; q < max_actors; ++q) {
+            if (q == self() || memory_.of(self()).known.covers(q, l.touched.ticks[q])) continue;
+            clash(epoch(q, l.touched.ticks[q]));
+            fail(finding_kind::use_after_free, [&] {
+                return std::string{actor_name() + " ends the life of " + name_of(id) +
+                                   " although a use by T" + std::to_string(q) +
+                                   " is not ordered before it"};
+            });
+        }
+        l.alive = false;
+    }
+    void born(field_cell& f) noexcept { f.written = now_epoch(); }
+    void died(field_cell& f) {
+        if (acting()) touch(f, "ends the life of", true);
+        bury(f.state, 0);
+    }
+
+    // ---- plain fields ----
+
+    void read(field_cell const& constant, std::source_location where) {
+        if (!acting()) return;
+        auto& f = const_cast<field_cell&>(constant);
+        tell_access("read", &f, where);
+        touch(f, "reads", false);
+        f.read.ticks[self()] = memory_.of(self()).known.ticks[self()];
+    }
+    void written(field_cell& f, std::source_location where) {
+        if (!acting()) return;
+        tell_access("write", &f, where);
+        touch(f, "writes", true);
+        f.written = now_epoch();
+        f.read = sync_clock{};
+    }
+
+    // ---- what the program says ----
+
+    void name(void const* object, char const* text, std::size_t index) {
+        names_.add(object, text, index);
+    }
+    void expect(bool holds, char const* text) {
+        if (holds) return;
+        if (story_ != nullptr) story_->mark_last();
+        fail(finding_kind::expectation, [&] { return std::string{actor_name() + ": " + text}; });
+    }
+    void lock_taken(void const* lock, lock_mode mode) {
+        if (!acting()) return;
+        if (story_ != nullptr)
+            tell_note((mode == lock_mode::shared ? "holds shared " : "holds ") + names_.of(lock),
+                      {});
+        if (auto const other = locks_.excluded_by(self(), lock, mode); other >= 0) {
+            fail(finding_kind::exclusion, [&] {
+                return std::string{actor_name() + " and T" + std::to_string(other) + " both hold " +
+                                   names_.of(lock)};
+            });
+        }
+        if (auto const given = locks_.given_unordered(lock, mode, memory_.of(self()).known);
+            given != 0) {
+            clash(given);
+            fail(finding_kind::exclusion, [&] {
+                return std::string{actor_name() + " takes " + names_.of(lock) + ", but that " +
+                                   owner_text(given) + " gave it up is not ordered before"};
+            });
+        }
+        for (auto const& held : locks_.of(self())) note_order(held, lock, mode);
+        locks_.take(self(), lock, mode);
+    }
+    void lock_given(void const* lock, lock_mode mode) {
+        if (!acting()) return;
+        if (story_ != nullptr) tell_note("gives up " + names_.of(lock), {});
+        if (!locks_.give(self(), lock, mode, now_epoch())) {
+            fail(finding_kind::lock_misuse, [&] {
+                return std::string{actor_name() + " gives up " + names_.of(lock) +
+                                   ", which it does not hold"};
+            });
+        }
+    }
+    [[nodiscard]] bool holds(void const* lock) const noexcept {
+        return !acting() || locks_.holds(self(), lock);
+    }
+
+protected:
+    judge(plan const& p, scenario_functions const& s) : scheduler{p, s} {}
+    ~judge() = default;
+
+    [[noreturn]] void used_after_death(void const* object) {
+        auto const* const b = heap_.containing(object);
+        if (b != nullptr && !b->alive) clash(b->destroyed);
+        fail(finding_kind::use_after_free, [&] {
+            return std::string{actor_name() + " uses " + names_.of(object) + ", which " +
+                               (b != nullptr && !b->alive ? owner_text(b->destroyed) + " destroyed"
+                                                          : std::string{"is gone"})};
+        });
+    }
+
+    // ---- judging ----
+
+    void touch(field_cell& f, char const* how, bool changes) {
+        if (mark_in(f.state) != field_cell::is_alive) used_after_death(&f);
+        auto& mine = memory_.of(self()).known;
+        std::uint32_t other = 0;
+        if (!memory_.happened_before(f.written, self())) other = f.written;
+        for (process q = 0; changes && other == 0 && q < max_actors; ++q) {
+            if (q != self() && !mine.covers(q, f.read.ticks[q])) other = epoch(q, f.read.ticks[q]);
+        }
+        if (other == 0) return;
+        clash(other);
+        fail(finding_kind::data_race, [&] {
+            return std::string{actor_name() + " " + how + " " + names_.of(&f) + " while " +
+                               owner_text(other) + " uses it: nothing orders the two"};
+        });
+    }
+    void note_order(held_lock const& held, void const* then, lock_mode mode) {
+        if (!lock_order_.is_new(held, {then, mode})) return;
+        if (!closes_cycle(held, then, mode)) return;
+        fail(finding_kind::lock_order, [&] { return std::string{std::move(finding_.headline)}; });
+    }
+    /// Leaves the text of the cycle in the finding.
+    [[nodiscard]] bool closes_cycle(held_lock const& held, void const* then, lock_mode mode) {
+        auto const cycle =
+            lock_order_.add({names_.of(held.lock), names_.of(then), held.mode, mode, self()});
+        finding_.headline.clear();
+        for (auto const& e : cycle) {
+            if (!finding_.headline.empty()) finding_.headline += "; ";
+            finding_.headline +=
+                actor_text(e.actor) + " takes " + e.then + " while holding " + e.first;
+        }
+        return !cycle.empty();
+    }
+
+    // ---- telling ----
+
+    void clash(std::uint32_t other) {
+        if (story_ == nullptr) return;
+        story_->mark_last();
+        story_->mark(other);
+    }
+    void tell_step(std::string text, request const& r) {
+        if (story_ == nullptr) return;
+        story_->add({depth(), self(), std::move(text), r.site, r.where, now_epoch(), false});
+    }
+    void tell_note(std::string text, std::source_location where) {
+        if (story_ == nullptr) return;
+        story_->add({-1, self(), std::move(text), {}, where, now_epoch(), false});
+    }
+    void tell_access(char const* what, void const* object, std::source_location where) {
+        if (story_ != nullptr) tell_note(std::string{what} + " " + names_.of(object), where);
+    }
+    void tell_update(operation const& op, std::uint64_t old, std::uint64_t value,
+                     request const& r) {
+        static constexpr char const* words[] = {"exchange ", "add ", "subtract ",
+                                                "or ",       "and ", "compare-exchange "};
+        auto const which =
+            static_cast<std::size_t>(op.kind) - static_cast<std::size_t>(op_kind::exchange);
+        bool const fails = op.kind == op_kind::compare_exchange && old != op.expected;
+        tell_step(words[which] + name_of(op.location) + ": " + shown(old) +
+                      (fails ? " is not " + shown(op.expected) : " -> " + shown(value)),
+                  r);
+    }
+};
+
+}  // namespace detail
+
+}  // namespace mmhold

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// scheduler: runs the actors of one execution on fibers, one step at a time, in the order the
+// search chooses.
+//
+// Actor   announces its next operation → hands control to whoever the search chooses → performs the
+//         operation when it is its turn → continues to the next operation. Code between operations
+//         runs undisturbed.
+// Buffer  drains one store; needs no fiber: whoever is in control does it.
+// Director  builds the scenario, starts the actors, and – if all of them end – finishes and
+// destroys it. A finding, a deadlock or an execution that is known already is left by switching to
+// the host and never back.
+
+#include <mmhold/explore/execution.hpp>
+#include <mmhold/explore/fiber.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mmhold {
+
+namespace detail {
+
+/// Stacks are dear to make and cheap to keep: one pool per host thread.
+[[nodiscard]] inline fiber_stack& pooled_stack(std::size_t number) {
+    static thread_local std::vector<std::unique_ptr<fiber_stack>> pool;
+    while (pool.size() <= number) pool.push_back(std::make_unique<fiber_stack>());
+    return *pool[number];
+}
+
+class scheduler : protected execution {
+public:
+    scheduler(scheduler const&) = delete;
+    scheduler& operator=(scheduler const&) = delete;
+
+    /// Records every step of what follows, for a story.
+    void tell(story* listener) noexcept { story_ = listener; }
+    [[nodiscard]] search& choices() noexcept { return search_; }
+
+    /// Runs one execution from construction to its end.
+    [[nodiscard]] ending run_one() {
+        begin();
+        ending_ = ending::running;
+        started_ = 0;
+        any_cut_ = false;
+        on_ = &host_;
+        director_.create(pooled_stack(0), &direct, this);
+        go(director_);
+        phase_ = phase::outside;
+        return ending_;
+    }
+    [[nodiscard]] finding const& found() const noexcept { return finding_; }
+    [[nodiscard]] int depth() const noexcept { return search_.depth(); }
+
+protected:
+    scheduler(plan const& p, scenario_functions const& s)
+        : execution{p, s},
+          object_{std::make_unique_for_overwrite<std::byte[]>(s.size + s.alignment)} {
+        for (std::size_t i = 0; i < actors_.size(); ++i) {
+            actors_[i].id = static_cast<process>(i);
+            actors_[i].owner = this;
+        }
+        auto const raw = reinterpret_cast<std::uintptr_t>(object_.get());
+        scenario_object_ = object_.get() + (s.alignment - raw % s.alignment) % s.alignment;
+    }
+    ~scheduler() = default;
+
+    // ---- turns ----
+
+    /// Where the actor in control announces its next operation.
+    [[nodiscard]] operation& announcement() noexcept { return actors_[self()].next; }
+    /// Returns when it is the announced operation's turn. Then the caller performs it and calls
+    /// done().
+    void wait_turn() {
+        actor& me = actors_[self()];
+        if (started_ < scenario_.actors) {
+            start_next();
+        } else {
+            pass_on();
+        }
+        if (me.state != actor_state::running)
+            fail(finding_kind::hidden_state,
+                 [&] { return std::string{"a choice no longer fits"}; });
+    }
+
+    /// Adds the performed step of the actor in control.
+    void done(step& s) {
+        s.by = self();
+        search_.commit(s, [this](process p) { return footprint_of(p); });
+        ++memory_.of(self()).known.ticks[self()];
+        after_step();
+    }
+
+    /// Ends the calling actor for this execution: too many retries.
+    [[noreturn]] void cut_short() {
+        actors_[self()].state = actor_state::cut;
+        any_cut_ = true;
+        leave_for_good();
+    }
+
+    /// Reports a finding and leaves the execution.
+    /// `headline()` makes the text; nothing of its making is left behind on this stack.
+    template<class Headline>
+    [[noreturn]] void fail(finding_kind kind, Headline&& headline) {
+        finding_.kind = kind;
+        finding_.headline = headline();
+        leave(ending::found);
+    }
+
+private:
+    void go(fiber& to) noexcept {
+        fiber& from = *on_;
+        on_ = &to;
+        fiber::switch_to(from, to);
+    }
+    /// Leaves the present flow and all others: this execution is over.
+    [[noreturn]] void leave(ending how) {
+        if (story_ != nullptr) tell_remaining();
+        ending_ = how;
+        phase_ = phase::outside;
+        go(host_);
+        std::abort();
+    }
+
+    static void direct(void* self) { static_cast<scheduler*>(self)->direct_execution(); }
+    void direct_execution() {
+        phase_ = phase::set_up;
+        scenario_.construct(scenario_object_);
+        phase_ = phase::actors;
+        start_next();
+        phase_ = phase::finish;
+        if (scenario_.finish != nullptr) scenario_.finish(scenario_object_);
+        scenario_.destroy(scenario_object_);
+        judge_end();
+        leave(ending::complete);
+    }
+    void judge_end() {
+        if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
+            fail(finding_kind::lost_wakeup, [&] {
+                return std::string{actor_text(wait->waiter) + " may sleep for ever on " +
+                                   name_of(wait->location) + ": step " +
+                                   std::to_string(wait->made_true_at) +
+                                   " made it true and nobody notified"};
+            });
+        }
+        for (auto const& b : heap_.blocks()) {
+            if (b.alive) {
+                fail(finding_kind::leak, [&] {
+                    return std::string{names_.of(b.address) + " was created by " +
+                                       owner_text(b.created) + " and never destroyed"};
+                });
+            }
+        }
+    }
+
+    static void act(void* self) {
+        auto& me = *static_cast<actor*>(self);
+        auto& mine = *static_cast<scheduler*>(me.owner);
+        mine.scenario_.act(mine.scenario_object_, me.id);
+        mine.finish_actor();
+    }
+    void finish_actor() {
+        auto const& held = locks_.of(self());
+        if (!held.empty()) {
+            fail(finding_kind::lock_misuse, [&] {
+                return std::string{actor_name() + " ends and still holds " +
+                                   names_.of(held.back().lock)};
+            });
+        }
+        actors_[self()].state = actor_state::finished;
+        leave_for_good();
+    }
+    [[noreturn]] void leave_for_good() {
+        if (started_ < scenario_.actors) {
+            start_next();
+        } else {
+            pass_on();
+        }
+        fail(finding_kind::hidden_state,
+             [&] { return std::string{"a choice names an actor that has ended"}; });
+    }
+
+    void start_next() {
+        actor& a = actors_[static_cast<std::size_t>(started_)];
+        a.flow.create(pooled_stack(1 + static_cast<std::size_t>(started_)), &act, &a);
+        a.state = actor_state::running;
+        a.retries = 0;
+        running_ = static_cast<process>(started_++);
+        go(a.flow);
+    }
+
+    /// Lets the search choose until an actor is chosen. Returns in that actor.
+    void pass_on() {
+        process const me = self();
+        for (;;) {
+            int const next = search_.repeating() ? search_.repeated() : choose();
+            if (next < 0) {
+                end_execution(next);
+                return;
+            }
+            auto const chosen = static_cast<process>(next);
+            if (is_buffer(chosen)) {
+                drain(owner_of(chosen));
+                continue;
+            }
+            running_ = chosen;
+            if (chosen != me) go(actors_[chosen].flow);
+            return;
+        }
+    }
+    [[nodiscard]] int choose() { return search_.choose(enabled(), self()); }
+
+    void drain(process owner) {
+        store_buffer& buffer = memory_.of(owner).buffer;
+        if (buffer.empty())
+            fail(finding_kind::hidden_state,
+                 [&] { return std::string{"a choice drains an empty buffer"}; });
+        step s;
+        s.by = buffer_of(owner);
+        s.what = footprint_of(s.by);
+        buffered_store& oldest = buffer.oldest();
+        s.after[0] = oldest.stored_at;
+        if (s.what.has(footprint::writes)) {
+            location& l = memory_.at(oldest.location);
+            s.memory = &l.used;
+            s.before = l.value;
+            s.forwarded = oldest.served;
+            memory_.write(oldest.location, oldest.value, oldest.published);
+        }
+        if (story_ != nullptr) {
+            story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
+        }
+        if (oldest.notified == wake_ledger::everybody) {
+            wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::all);
+        } else {
+            for (int i = 0; i < oldest.notified; ++i) {
+                wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::one);
+            }
+        }
+        buffer.pop(static_cast<std::int16_t>(depth()));
+        search_.commit(s, [this](process p) { return footprint_of(p); });
+        after_step();
+    }
+
+    void after_step() {
+        if (scenario_.always != nullptr) {
+            phase_ = phase::observing;
+            scenario_.always(scenario_object_);
+            phase_ = phase::actors;
+        }
+        if (depth() >= plan_.longest) {
+            fail(finding_kind::endless, [&] {
+                return std::string{"more than " + std::to_string(plan_.longest) +
+                                   " steps: a retry without bound, or a loop that waits by hand"};
+            });
+        }
+    }
+
+    /// Nobody can be chosen. Comes back (in the director) only if the execution is complete.
+    void end_execution(int why) {
+        if (why == search::off_script)
+            fail(finding_kind::hidden_state,
+                 [&] { return std::string{"the replay names somebody who cannot run"}; });
+        bool waiting = false;
+        for (auto& a : actors_) {
+            if (a.state != actor_state::running) continue;
+            waiting = true;
+            if (search_.reduces()) owe_blocked(a);
+        }
+        if (enabled() != 0 || somebody_could_read_older()) leave(ending::redundant);
+        if (any_cut_) leave(ending::cut);
+        if (!waiting) {
+            go(director_);
+            return;
+        }
+        if (scenario_.blocked != nullptr) {
+            phase_ = phase::observing;
+            scenario_.blocked(scenario_object_);
+        }
+        finding_.kind = finding_kind::deadlock;
+        finding_.headline = deadlock_text();
+        leave(ending::deadlock);
+    }
+
+private:
+    std::unique_ptr<std::byte[]> object_;
+    void* scenario_object_{nullptr};
+    fiber host_{};
+    fiber director_{};
+    fiber* on_{nullptr};
+    ending ending_{ending::running};
+    int started_{0};
+    bool any_cut_{false};
+};
+
+}  // namespace detail
+
+}  // namespace mmhold

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// search: which process goes next, in this execution and in the next one.
+
+#include <mmhold/explore/choices.hpp>
+#include <mmhold/explore/plan.hpp>
+#include <mmhold/explore/reduction.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace mmhold {
+
+namespace detail {
+
+/// The choices of all executions of one exploration (see reduction.hpp for those that are owed).
+class search : public reduction {
+public:
+    explicit search(plan const& p)
+        : reduction{static_cast<std::size_t>(p.longest)}, kind_{p.search}, random_{p.seed} {}
+
+    /// Does this search compute event clocks?
+    [[nodiscard]] bool reduces() const noexcept { return kind_ == search_kind::all; }
+    /// Are event clocks kept? (A replay needs them to judge wake-ups, but owes nothing.)
+    [[nodiscard]] bool tracks() const noexcept { return reduces() || kind_ == search_kind::replay; }
+    [[nodiscard]] int depth() const noexcept { return depth_; }
+    /// Was the choice at the present depth made in an earlier execution?
+    [[nodiscard]] bool repeating() const noexcept { return depth_ < forced_; }
+    [[nodiscard]] process repeated() const noexcept { return node_at(depth_).who.who; }
+
+    /// Starts over at the first step.
+    void begin_execution() noexcept {
+        if (depth_ > longest_) longest_ = depth_;
+        forget_execution();
+        next_in_script_ = 0;
+        if (kind_ == search_kind::pct) {
+            priorities_.draw(random_, longest_ > 0 ? static_cast<std::uint32_t>(longest_) : 50U);
+        }
+    }
+    [[nodiscard]] int longest() const noexcept { return depth_ > longest_ ? depth_ : longest_; }
+
+    /// Follow these choices; where one cannot be taken, `strict` says whether that is an error.
+    enum class script_rule : std::uint8_t { strict, lenient };
+    void follow(std::vector<choice> script, script_rule rule) {
+        kind_ = search_kind::replay;
+        script_ = std::move(script);
+        rule_ = rule;
+    }
+
+    static constexpr int nobody = -1;      ///< nothing can run, or all that can is asleep
+    static constexpr int off_script = -2;  ///< a strict script names somebody who cannot run
+
+    /// Who goes next? `current` is preferred where it makes no difference: a switch costs time.
+    [[nodiscard]] int choose(process_set enabled, process current) noexcept {
+        alternatives& n = node_at(depth_);
+        if (kind_ != search_kind::all) n.sleep = 0;  // left over from an earlier execution
+        auto const awake = static_cast<process_set>(enabled & ~n.sleep);
+        n.untried = 0;
+        n.fresh = true;
+        n.who.back = 0;
+        if (awake == 0) return nobody;
+        int const who = pick(awake, current);
+        if (who < 0) return who;
+        n.who.who = static_cast<process>(who);
+        n.enabled = enabled;
+        n.backtrack = kind_ == search_kind::brute ? enabled : only(n.who.who);
+        return who;
+    }
+
+    /// Which of the stores that a load may see? Bit k of `readable`: the one k back from the
+    /// newest.
+    [[nodiscard]] std::uint8_t choose_store(std::uint32_t readable) noexcept {
+        alternatives& n = node_at(depth_);
+        if (repeating()) {
+            if (depth_ + 1 == forced_ && n.fresh) {
+                n.fresh = false;
+                take_store(n, readable);
+            }
+            return n.who.back;
+        }
+        n.fresh = false;
+        take_store(n, readable);
+        return n.who.back;
+    }
+
+    /// Adds the step that was just executed. `footprint_of(p)` answers what sleeping process p is
+    /// about to do.
+    template<class Footprints>
+    void commit(step const& s, Footprints&& footprint_of) {
+        int const now = depth_++;
+        if (!tracks()) return;
+        bool const fresh = now + 1 >= forced_;
+        if (fresh) record(static_cast<std::int16_t>(now), s, reduces() ? owing::yes : owing::no);
+        remember(static_cast<std::int16_t>(now), s);
+        if (fresh && reduces()) keep_asleep(now, s, footprint_of);
+    }
+    /// Prepares the next execution; false if none is owed.
+    [[nodiscard]] bool next_execution() noexcept {
+        if (depth_ > longest_) longest_ = depth_;
+        if (kind_ == search_kind::random || kind_ == search_kind::pct) return true;
+        if (kind_ == search_kind::replay) return false;
+        for (; depth_ > 0; --depth_) {
+            alternatives& n = node_at(depth_ - 1);
+            if (n.untried != 0) {
+                n.who.back = static_cast<std::uint8_t>(std::countr_zero(n.untried));
+                n.untried &= n.untried - 1U;
+                n.fresh = false;
+                forced_ = depth_;
+                return true;
+            }
+            n.sleep |= only(n.who.who);
+            auto const owed = static_cast<process_set>(n.backtrack & ~n.sleep);
+            if (owed != 0) {
+                n.who = {static_cast<process>(std::countr_zero(owed)), 0};
+                n.fresh = true;
+                forced_ = depth_;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// The choices of the present execution.
+    [[nodiscard]] std::vector<choice> choices() const {
+        std::vector<choice> made;
+        for (int i = 0; i < depth_; ++i) made.push_back(node_at(i).who);
+        return made;
+    }
+
+private:
+    [[nodiscard]] int pick(process_set awake, process current) noexcept {
+        switch (kind_) {
+            case search_kind::random: return random_.member_of(awake);
+            case search_kind::pct: return priorities_.highest(awake, depth_);
+            case search_kind::replay: {
+                while (next_in_script_ < script_.size()) {
+                    process const who = script_[next_in_script_++].who;
+                    if ((awake & only(who)) != 0) return who;
+                    if (rule_ == script_rule::strict) return off_script;
+                }
+                break;
+            }
+            default: break;
+        }
+        if ((awake & only(current)) != 0) return current;
+        return std::countr_zero(awake);
+    }
+
+    void take_store(alternatives& n, std::uint32_t readable) noexcept {
+        switch (kind_) {
+            case search_kind::random:
+            case search_kind::pct:
+                n.untried = 0;
+                n.who.back = static_cast<std::uint8_t>(random_bit(readable));
+                return;
+            case search_kind::replay: {
+                bool const scripted = next_in_script_ > 0 && next_in_script_ <= script_.size();
+                auto const back = scripted ? script_[next_in_script_ - 1].back : std::uint8_t{0};
+                bool const there = (readable >> back & 1U) != 0;
+                n.who.back = there ? back : static_cast<std::uint8_t>(std::countr_zero(readable));
+                return;
+            }
+            default:
+                n.who.back = static_cast<std::uint8_t>(std::countr_zero(readable));
+                n.untried = readable & (readable - 1U);
+        }
+    }
+    [[nodiscard]] int random_bit(std::uint32_t set) noexcept {
+        for (auto skip = random_.below(static_cast<std::uint32_t>(std::popcount(set))); skip != 0;
+             --skip) {
+            set &= set - 1U;
+        }
+        return std::countr_zero(set);
+    }
+
+    search_kind kind_;
+    random_numbers random_;
+    random_priorities priorities_{};
+    int forced_{0};  // steps chosen by an earlier execution
+    int longest_{0};
+    std::vector<choice> script_{};
+    std::size_t next_in_script_{0};
+    script_rule rule_{script_rule::strict};
+};
+
+}  // namespace detail
+
+}  // namespace mmhold

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Sites: named orders and fences, and what becomes of them in one exploration.
+
+#include <mmhold/explore/operation.hpp>
+#include <mmhold/explore/plan.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mmhold {
+
+/// What stands at a site.
+enum class site_kind : std::uint8_t { load, store, update, fence, light_fence, heavy_fence };
+
+[[nodiscard]] constexpr std::string_view to_string(site_kind kind) noexcept {
+    switch (kind) {
+        case site_kind::load: return "load";
+        case site_kind::store: return "store";
+        case site_kind::update: return "update";
+        case site_kind::fence: return "fence";
+        case site_kind::light_fence: return "light fence";
+        case site_kind::heavy_fence: return "heavy fence";
+    }
+    return "?";
+}
+
+/// A site that an exploration passed.
+struct known_site {
+    std::string name;
+    site_kind kind{site_kind::load};
+    memory_order order{memory_order::relaxed};
+};
+
+/// Whether an exploration writes down which sites it passes.
+enum class site_collection : std::uint8_t { off, on };
+
+namespace detail {
+
+[[nodiscard]] constexpr site_kind kind_of_site(op_kind kind) noexcept {
+    if (is_update(kind)) return site_kind::update;
+    return kind == op_kind::store ? site_kind::store : site_kind::load;
+}
+
+/// What is left of an order.
+[[nodiscard]] constexpr memory_order weakened(memory_order order, weakening how,
+                                              site_kind kind) noexcept {
+    bool const may_acquire = kind != site_kind::store && acquires(order);
+    bool const may_release = kind != site_kind::load && releases(order);
+    bool const keep_acquire =
+        may_acquire && (how == weakening::to_acquire || how == weakening::to_acq_rel);
+    bool const keep_release =
+        may_release && (how == weakening::to_release || how == weakening::to_acq_rel);
+    if (keep_acquire && keep_release) return memory_order::acq_rel;
+    if (keep_acquire) return memory_order::acquire;
+    return keep_release ? memory_order::release : memory_order::relaxed;
+}
+
+/// The changes asked for, and the sites seen.
+class site_table {
+public:
+    site_table(std::vector<site_change> changes, site_collection collection)
+        : changes_{std::move(changes)},
+          collects_{collection == site_collection::on},
+          active_{collects_ || !changes_.empty()} {}
+
+    /// Applies the changes to an access.
+    void apply(request& r, op_kind kind) {
+        if (active_) apply_slowly(r, kind_of_site(kind));
+    }
+    /// Applies the changes to a fence; false if nothing of it is left.
+    [[nodiscard]] bool apply_fence(request& r, site_kind kind) {
+        if (active_) apply_slowly(r, kind);
+        return r.order != memory_order::relaxed;
+    }
+    [[nodiscard]] std::vector<known_site> const& seen() const noexcept { return seen_; }
+
+private:
+    void apply_slowly(request& r, site_kind kind) {
+        std::string_view const name{r.site};
+        if (name.empty()) return;
+        if (collects_) note(name, kind, r.order);
+        for (auto const& c : changes_) {
+            if (c.name == name) r.order = weakened(r.order, c.how, kind);
+        }
+    }
+    void note(std::string_view name, site_kind kind, memory_order order) {
+        for (auto const& s : seen_) {
+            if (s.name == name) return;
+        }
+        seen_.push_back({std::string{name}, kind, order});
+    }
+
+    std::vector<site_change> changes_;
+    std::vector<known_site> seen_{};
+    bool collects_;
+    bool active_;
+};
+
+}  // namespace detail
+
+}  // namespace mmhold
