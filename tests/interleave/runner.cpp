@@ -5,6 +5,7 @@
 #include "gup_scenarios.hpp"
 #include "lock_scenarios.hpp"
 #include "reclaim_scenarios.hpp"
+#include "space_scenarios.hpp"
 #include "task_scenarios.hpp"
 
 int main(int count, char** arguments) {
@@ -12,6 +13,7 @@ int main(int count, char** arguments) {
     mmhold_test::add_task_scenarios(book);
     mmhold_test::add_lock_scenarios(book);
     mmhold_test::add_reclaim_scenarios(book);
+    mmhold_test::add_space_scenarios(book);
     mmhold_test::add_gup_scenarios(book);
     return mmhold::run_explorer(book, count, arguments);
 }

@@ -42,7 +42,7 @@ void furnish(small& host) {
 
 std::vector<walk_request> requests() {
     std::vector<walk_request> all;
-    for (std::uint64_t const page : {0, 1, 2, 3, 4, 5, 512, 1023, 5000}) {
+    for (std::uint64_t const page : {0U, 1U, 2U, 3U, 4U, 5U, 512U, 1023U, 5000U}) {
         for (auto const flags : {gup_flags{}, gup_flags{gup_flag::write}}) {
             for (auto const how : {holding::none, holding::reference, holding::pin}) {
                 all.push_back({small::page(page), 1 + page % 7 * 10, flags, how});

@@ -29,7 +29,6 @@ constexpr std::uint64_t busy_pages =
 constexpr std::uint64_t calm_pages =
     512;  // one behind them, calm enough to be collapsed now and then
 constexpr std::uint64_t arena_pages = busy_pages + calm_pages;
-constexpr std::byte owner_mark{0x5A};
 
 /// What all actors share; what each has seen go wrong.
 struct arena {

@@ -84,7 +84,8 @@ template<class Task>
 ///
 /// Locks: the mm lock is taken by those functions that say so, and never held across a wait.
 /// Functions named *_locked want to see it held instead. It must outlive every vma that names it,
-/// and every ticket it has given out; close() it before its address space ends.
+/// and every ticket it has given out: close() it before its address space ends, and destroy it when
+/// counts().tickets is 0 – after close() no new ones come.
 template<class Space>
 class userfault : public fault_source {
 public:

@@ -3,6 +3,9 @@
 #include <mmhold/fault/anonymous.hpp>
 #include <mmhold/fault/copy_on_write.hpp>
 
+#include <cstdlib>
+#include <thread>
+
 #include "unit/fault/fault_world.hpp"
 
 using namespace mmhold_test;
@@ -303,4 +306,38 @@ TEST_CASE("4.3: unsharing one page of a large leaf", "[fault][cow]") {
     CHECK_FALSE(leaf.writable);
     CHECK(world.frames.exclusive(leaf.target));
     CHECK(world.frames.order_of(leaf.target) == 0);
+}
+
+TEST_CASE("4.3: writers, unsharers and a discarder on the same pages lose no frame and no count",
+          "[fault][cow][threads]") {
+    constexpr std::uint64_t pages = 4;
+    constexpr int rounds = 300;
+    fault_world world{64};
+    auto const at = world.map(0, pages);
+    auto const faulter = [&](mm::fault_flags how) {
+        fault_cpu me{world.domain};
+        handler memory{world.space};
+        for (int round = 0; round < rounds; ++round) {
+            auto const where = at.plus_pages(static_cast<std::uint64_t>(round) % pages);
+            for (auto const step : {flags::read, how}) {
+                auto lock = world.hold();
+                auto keep = authority::keep(lock);
+                auto const done = memory.handle({where, step}, keep, me);
+                if (done.kind() != fault_kind::installed) std::abort();
+            }
+        }
+    };
+    std::thread writer{[&] { faulter(flags::write); }};
+    std::thread unsharer{[&] { faulter(flags::unshare); }};
+    std::thread discarder{[&] {
+        fault_cpu me{world.domain};
+        for (int i = 0; i < rounds; ++i) (void)world.space.dontneed(me, world.span(0, pages));
+    }};
+    writer.join();
+    unsharer.join();
+    discarder.join();
+    CHECK(world.frames_in_use() == world.space.resident().anonymous);
+    REQUIRE(world.space.munmap(world.me, world.span(0, pages)).has_value());
+    CHECK(world.frames_in_use() == 0);
+    CHECK(world.space.resident().total() == 0);
 }
