@@ -93,7 +93,7 @@ private:
         if (!own_) return op_.lock_interrupted();
         held_ = &*own_;
         authority_ = lock_authority<lock_type>::may_drop(may_drop(*own_));
-        if (op_.account().retries != 0) report(event_kind::lock_retaken, 0);
+        if (op_.account().retries != 0) report(event_kind::lock_retaken, last_fault_.value);
         op_.lock_taken(*held_);
     }
 
@@ -103,6 +103,7 @@ private:
         auto const droppable =
             fault.flags.has(fault_flag::allow_retry) && !fault.flags.has(fault_flag::retry_nowait);
         auto keep = lock_authority<lock_type>::keep(*held_);
+        last_fault_ = fault.at;
         report(event_kind::fault_begin, fault.at.value, fault.flags.bits());
         auto outcome = mm_.handler.handle(fault, droppable ? *authority_ : keep, me_);
         report(event_kind::fault_end, fault.at.value, static_cast<std::uint64_t>(outcome.kind()));
@@ -130,6 +131,7 @@ private:
     std::optional<held_shared<lock_type>> own_{};
     held_shared<lock_type> const* held_{nullptr};
     std::optional<lock_authority<lock_type>> authority_{};
+    virt_addr last_fault_{};  // for observers
     operation op_;  // last: its walk must end before the lock that it ran under
 };
 
