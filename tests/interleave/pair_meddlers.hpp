@@ -14,13 +14,19 @@
 namespace mmhold_test {
 
 /// What becomes of the first page.
-enum class fate_of_page : std::uint8_t { stays, removed, replaced, read_only };
+enum class fate_of_page : std::uint8_t {
+    stays,      ///< it is the same all the time
+    removed,    ///< it goes
+    replaced,   ///< another one takes its place
+    copied,     ///< the same, unless somebody holds it
+    read_only,  ///< it stays, but may not be written any more
+};
 
 /// What the scenario needs to know of a meddler.
 struct meddler_traits {
     beginning start{};
     fate_of_page fate{fate_of_page::stays};
-    bool refused_is_right{false};  ///< a taker may be told bad_address
+    errc refusal{errc::ok};  ///< what a taker may be told; ok: it gets its page
     bool ends_the_space{false};
 };
 
@@ -28,7 +34,7 @@ struct meddler_traits {
 struct mapping_meddler {
     static constexpr char const* name = "map";
     static constexpr meddler_traits traits{
-        .start = {.pages = 0}, .fate = fate_of_page::replaced, .refused_is_right = true};
+        .start = {.pages = 0}, .fate = fate_of_page::replaced, .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.mmap(w.second, w.fixed(1));
@@ -51,7 +57,7 @@ struct unmapping_meddler {
     static constexpr char const* name = "unmap";
     static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1},
                                            .fate = fate_of_page::removed,
-                                           .refused_is_right = true};
+                                           .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.munmap(w.second, w.pages(1));
@@ -62,7 +68,7 @@ struct unmapping_meddler {
 /// munmap(2) of the last mapping that a table served: the table goes as well.
 struct table_freeing_meddler {
     static constexpr char const* name = "table_free";
-    static constexpr meddler_traits traits{.fate = fate_of_page::removed, .refused_is_right = true};
+    static constexpr meddler_traits traits{.fate = fate_of_page::removed, .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.munmap(w.second, w.pages(1));
@@ -85,7 +91,7 @@ struct table_reclaiming_meddler {
 /// mprotect(2): the page becomes read-only.
 struct protecting_meddler {
     static constexpr char const* name = "protect";
-    static constexpr meddler_traits traits{.fate = fate_of_page::read_only, .refused_is_right = true};
+    static constexpr meddler_traits traits{.fate = fate_of_page::read_only, .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.mprotect(w.second, w.pages(1), prot::r);
@@ -108,7 +114,7 @@ struct splitting_meddler {
 /// khugepaged: copies the small pages of a table into a folio, unless somebody else holds one of them.
 struct collapsing_meddler {
     static constexpr char const* name = "collapse";
-    static constexpr meddler_traits traits{.start = {.pages = 4, .neighbour = 1}, .fate = fate_of_page::replaced};
+    static constexpr meddler_traits traits{.start = {.pages = 4, .neighbour = 1}, .fate = fate_of_page::copied};
 
     template<class World>
     static void act(World& w) {
@@ -169,10 +175,20 @@ struct discarding_all_meddler {
 struct exiting_meddler {
     static constexpr char const* name = "exit";
     static constexpr meddler_traits traits{
-        .fate = fate_of_page::removed, .refused_is_right = true, .ends_the_space = true};
+        .fate = fate_of_page::removed, .refusal = errc::bad_address, .ends_the_space = true};
     template<class World>
     static void act(World& w) {
         w.space.exit(w.second);
+    }
+};
+
+/// Kills the task that takes.
+struct killing_meddler {
+    static constexpr char const* name = "kill";
+    static constexpr meddler_traits traits{.refusal = errc::interrupted};
+    template<class World>
+    static void act(World& w) {
+        w.first.current().kill();
     }
 };
 

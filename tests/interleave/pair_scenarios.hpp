@@ -29,85 +29,93 @@ constexpr beginning beginning_of_pair() {
     return start;
 }
 
-/// One taker, one meddler.
-template<class Taker, class Meddler, class Config = pair_config<plain_mm_lock>>
-struct pair {
+/// One taker at work, and the judgement of what it comes home with.
+template<class Taker, class Meddler, class Config>
+class judged_taker {
+public:
     using M = model_machine;
-    static constexpr int actors = 2;
-    /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
-    static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+    explicit judged_taker(beginning const& start) : w{start} {}
 
-    pair_world<Config> w{beginning_of_pair<Taker, Meddler>()};
-    gup_pages<Taker::pages> out{};
-    std::uint64_t kept{0};  // pages of `out` that are held until the end
-    M::atomic<std::uint32_t> users{2};
+    pair_world<Config> w;
 
-    void actor(int who) {
-        if (who == 0) take();
-        if (who == 1 && !counts_users) Meddler::act(w);
-        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
-        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(w);
+    void take() {
+        w.record.begin();
+        auto const answer = Taker::take(w, out_);
+        w.record.end();
+        judge(answer);
+        if (Taker::traits.how == holding::none) return;
+        for (std::uint64_t n = 0; n < answer.pages; ++n) w.use(out_[n]);
+        if (Taker::traits.keeps_until_the_end) {
+            kept_ = answer.pages;
+        } else {
+            for (std::uint64_t n = 0; n < answer.pages; ++n) {
+                release_pages(w.frames, out_[n], 1, Taker::traits.how);
+            }
+        }
     }
     void always() {
         w.observe();
-        for (std::uint64_t n = 0; n < kept; ++n) {
-            M::expect(w.frames.exclusive(out[n]), "a pinned page stopped being exclusive");
+        for (std::uint64_t n = 0; n < kept_; ++n) {
+            M::expect(w.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
         }
     }
     void finish() {
-        for (std::uint64_t n = 0; n < kept; ++n) {
-            if (stays_mapped(n)) M::expect(still_mapped(n), "a pinned page is not mapped any more");
-            w.use(out[n]);
-            w.frames.unpin(out[n]);
+        for (std::uint64_t n = 0; n < kept_; ++n) {
+            if (stays_mapped(n)) M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
+            w.use(out_[n]);
+            w.frames.unpin(out_[n]);
         }
-        kept = 0;
         w.end();
     }
 
 private:
-    void take() {
-        w.record.begin();
-        auto const answer = Taker::take(w, out);
-        w.record.end();
-        judge(answer);
-        if (Taker::traits.how == holding::none) return;
-        for (std::uint64_t n = 0; n < answer.pages; ++n) w.use(out[n]);
-        if (Taker::traits.keeps_until_the_end) {
-            kept = answer.pages;
-        } else {
-            for (std::uint64_t n = 0; n < answer.pages; ++n) {
-                release_pages(w.frames, out[n], 1, Taker::traits.how);
-            }
-        }
-    }
+    static constexpr auto fate = Meddler::traits.fate;
+
     void judge(gup_result const& answer) {
         auto const failed = answer.stop == gup_stop::error;
-        if (failed) {
-            auto const explained = Meddler::traits.refused_is_right && answer.error == errc::bad_address;
-            M::expect(explained, "an error that nobody has given a reason for");
-        }
+        auto const explained = answer.error == Meddler::traits.refusal && answer.error != errc::ok;
+        M::expect(!failed || explained, "an error that nobody has given a reason for");
         auto const nothing = !failed && answer.pages == 0;
         M::expect(!nothing || Taker::traits.may_answer_nothing, "no page, and no reason");
-        if (answer.stop == gup_stop::complete && Taker::traits.how != holding::none) {
-            M::expect(answer.pages == Taker::pages, "complete, but not all pages");
-        }
-        for (std::uint64_t n = 0; n < answer.pages; ++n) {
-            auto const life = w.frames.generation(out[n]);
-            M::expect(w.record.saw_writable(n, out[n], life), "a page that was not mapped there during the call");
-            if (n == 0 && Meddler::traits.fate == fate_of_page::stays && w.original) {
-                M::expect(out[n] == w.original->frame, "another page, although it never left its place");
-            }
+        auto const all = answer.pages == Taker::pages || Taker::traits.how == holding::none;
+        M::expect(answer.stop != gup_stop::complete || all, "complete, but not all pages");
+        for (std::uint64_t n = 0; n < answer.pages; ++n) judge_page(n);
+    }
+    void judge_page(std::uint64_t n) {
+        auto const life = w.frames.generation(out_[n]);
+        M::expect(w.record.saw_writable(n, out_[n], life), "a page that was not mapped there during the call");
+        if (n == 0 && fate == fate_of_page::stays && w.original) {
+            M::expect(out_[n] == w.original->frame, "another page, although it never left its place");
         }
     }
+    // A collapse replaces pages, but not pinned ones.
     static constexpr bool stays_mapped(std::uint64_t n) {
-        using enum fate_of_page;
-        auto const fate = Meddler::traits.fate;
-        auto const only_collapsed = Meddler::traits.start.neighbour != 0 && fate == replaced;
-        return n > 0 || fate == stays || fate == read_only || only_collapsed;
+        return n > 0 || fate == fate_of_page::stays || fate == fate_of_page::read_only || fate == fate_of_page::copied;
     }
-    bool still_mapped(std::uint64_t n) {
+    bool is_still_mapped(std::uint64_t n) const {
         auto const now = w.translate(n);
-        return now && now->frame == out[n];
+        return now && now->frame == out_[n];
+    }
+
+    gup_pages<Taker::pages> out_{};
+    std::uint64_t kept_{0};  // pages of `out_` that are held until the end
+};
+
+/// One taker, one meddler.
+template<class Taker, class Meddler, class Config = pair_config<plain_mm_lock>>
+struct pair : judged_taker<Taker, Meddler, Config> {
+    using M = model_machine;
+    static constexpr int actors = 2;
+    /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
+    static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+    M::atomic<std::uint32_t> users{2};
+
+    pair() : judged_taker<Taker, Meddler, Config>{beginning_of_pair<Taker, Meddler>()} {}
+    void actor(int who) {
+        if (who == 0) this->take();
+        if (who == 1 && !counts_users) Meddler::act(this->w);
+        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
+        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(this->w);
     }
 };
 

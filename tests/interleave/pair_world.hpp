@@ -232,6 +232,7 @@ public:
         auto const at = place.plus(n * page_size);
         auto table = space.table().root();
         for (unsigned level = format::levels; level-- > 0;) {
+            if (!tables.lives(table)) return std::nullopt;  // the end has come for the root
             auto const entry = format::decode(space.table().read_entry(table, format::index(at, level)), level);
             if (entry.is_leaf()) return seen_as(entry, at, level);
             if (!entry.is_table()) return std::nullopt;
