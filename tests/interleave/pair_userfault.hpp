@@ -14,6 +14,10 @@
 
 namespace mmhold_test {
 
+/// Who meddles: somebody else, or the pager itself before it looks for events. With two actors the search can be
+/// complete.
+enum class meddling : std::uint8_t { by_the_pager, by_another };
+
 /// What the pager puts in place.
 enum class supply : std::uint8_t { copy, zeropage };
 
@@ -34,11 +38,11 @@ using usual_userfault = userfault<Space>;
 
 /// A taker, a meddler, and a pager who answers every event until the taker is done: it puts the page in
 /// place, or wakes those who wait if that is not possible (what every pager does after ENOENT or EEXIST).
-template<class Taker, class Meddler, supply How = supply::copy, template<class> class Userfault = usual_userfault,
-         class Config = pair_config<plain_mm_lock>>
+template<class Taker, class Meddler, supply How = supply::copy, meddling Who = meddling::by_the_pager,
+         template<class> class Userfault = usual_userfault, class Config = pair_config<plain_mm_lock>>
 struct userfault_pair : judged_taker<Taker, Meddler, Config> {
     using M = model_machine;
-    static constexpr int actors = 3;
+    static constexpr int actors = Who == meddling::by_the_pager ? 2 : 3;
     using base = judged_taker<Taker, Meddler, Config>;
     using space_type = typename pair_world<Config>::space_type;
 
@@ -49,11 +53,9 @@ struct userfault_pair : judged_taker<Taker, Meddler, Config> {
         M::expect(done.has_value(), "the range is registered");
     }
     void actor(int who) {
-        switch (who) {
-            case 0: take(); break;
-            case 1: meddle(); break;
-            default: serve(); break;
-        }
+        if (who == 0) take();
+        if (who == 1) meddle();
+        if (who == actors - 1) serve();
     }
     void finish() {
         (void)supplier.close(this->w.first);
@@ -97,17 +99,21 @@ using userfault_meddlers =
               protecting_meddler, discarding_meddler, exiting_meddler, killing_meddler, closing_meddler,
               unregistering_meddler>;
 
-template<supply How, class... Meddlers>
-void add_userfault_row(scenario_book& book, type_list<Meddlers...>) {
-    auto const by = std::string{"pair.userfault_"} + (How == supply::copy ? "copy" : "zeropage") + "_against_";
-    (book.add<userfault_pair<gup_unlocked_taker<>, Meddlers, How>>(
-         by + Meddlers::name, std::string{"gup_unlocked waits for a pager while "} + Meddlers::name + " is at work"),
+template<supply How, meddling Who, class... Meddlers>
+void add_userfault_row(scenario_book& book, reach how_far, type_list<Meddlers...>) {
+    auto const three = Who == meddling::by_another;
+    auto const name = std::string{"pair.userfault_"} + (How == supply::copy ? "copy" : "zeropage") +
+                      (three ? "_beside_" : "_against_");
+    auto const about = std::string{"gup_unlocked waits for a pager, "} + (three ? "a third meddles: " : "which meddles: ");
+    (book.add<userfault_pair<gup_unlocked_taker<>, Meddlers, How, Who>>(name + Meddlers::name, about + Meddlers::name, how_far),
      ...);
 }
 
 inline void add_userfault_pairs(scenario_book& book) {
-    add_userfault_row<supply::copy>(book, userfault_meddlers{});
-    add_userfault_row<supply::zeropage>(book, userfault_meddlers{});
+    using enum supply;
+    add_userfault_row<copy, meddling::by_the_pager>(book, reach::complete, userfault_meddlers{});
+    add_userfault_row<zeropage, meddling::by_the_pager>(book, reach::complete, userfault_meddlers{});
+    add_userfault_row<copy, meddling::by_another>(book, reach::sampled, userfault_meddlers{});
 }
 
 }  // namespace mmhold_test
