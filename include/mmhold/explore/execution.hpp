@@ -73,7 +73,7 @@ protected:
         locks_.begin_execution();
         wakes_.begin_execution();
         if (story_ != nullptr) story_->clear();
-        running_ = 0;
+        now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
     }
 
@@ -82,12 +82,20 @@ protected:
     /// Is an actor in control, so that accesses are steps?
     [[nodiscard]] bool acting() const noexcept { return phase_ == phase::actors; }
     [[nodiscard]] process self() const noexcept { return running_; }
+    /// What the actor in control knows and has seen.
+    [[nodiscard]] actor_memory& mine() noexcept { return *mine_; }
+    /// Hands control to `next`, as far as this book-keeping goes.
+    void now_running(process next) noexcept {
+        running_ = next;
+        me_ = &actors_[next];
+        mine_ = &memory_.of(next);
+    }
     /// Who did it, for headlines.
     [[nodiscard]] std::string actor_name() const {
         return phase_ == phase::set_up ? "the set-up" : acting() ? actor_text(self()) : "the end";
     }
     [[nodiscard]] std::uint32_t now_epoch() noexcept {
-        return acting() ? epoch(self(), memory_.of(self()).known.ticks[self()]) : 0;
+        return acting() ? epoch(self(), mine().known.ticks[self()]) : 0;
     }
 
     // ---- what could happen next ----
@@ -199,7 +207,7 @@ protected:
             search_.blocked_heavy_fence(a.id);
         } else if (a.next.kind == op_kind::await &&
                    memory_.of(a.id).buffer.youngest(a.next.location) == nullptr) {
-            search_.blocked_await(a.id, memory_.at(a.next.location).used, a.next.done);
+            search_.blocked_await(a.id, a.next.location, a.next.done);
         }
     }
 
@@ -251,6 +259,8 @@ protected:
     phase phase_{phase::outside};
     std::vector<actor> actors_;
     process running_{0};
+    actor* me_{nullptr};           // actors_[running_]
+    actor_memory* mine_{nullptr};  // its memory: both are asked for several times per step
 };
 
 }  // namespace detail
