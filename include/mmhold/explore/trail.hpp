@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// history: the steps of one execution and what they touched, kept from one execution to the next.
+// trail: the steps of one execution and what they touched, kept from one execution to the next.
 //
 // An execution begins as the one before it did and differs from some step on. What is known about
 // the common beginning – clocks, who touched which word last – is therefore not computed again: the
@@ -39,7 +39,7 @@ struct step {
     predicate const* awaited{nullptr};  // await that needs the newest store: nothing older would do
 };
 
-class history {
+class trail {
 public:
     /// Is the step at `index` in the past of what p does next?
     [[nodiscard]] bool in_past_of(process p, int index) const noexcept {
@@ -68,11 +68,11 @@ protected:
         [[nodiscard]] bool drains() const noexcept { return is_buffer(by); }
     };
 
-    explicit history(std::size_t longest) : longest_{longest + 2}, used_(16) {
+    explicit trail(std::size_t longest) : longest_{longest + 2}, used_(16) {
         for (auto& last : last_) last = -1;
         for (auto& heavy : last_heavy_) heavy = -1;
     }
-    ~history() = default;
+    ~trail() = default;
 
     [[nodiscard]] event& event_at(int i) noexcept { return events_[static_cast<std::size_t>(i)]; }
     [[nodiscard]] event const& event_at(int i) const noexcept {

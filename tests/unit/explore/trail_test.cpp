@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
-#include <mmhold/explore/history.hpp>
+#include <mmhold/explore/trail.hpp>
 
 #include <cstdint>
 
@@ -9,15 +9,15 @@ using namespace mmhold::detail;
 namespace {
 
 /// Opens what only the search may do.
-struct opened : history {
-    opened() : history{100} { make_room(room_for(100)); }
-    using history::event_at;
-    using history::last_global_;
-    using history::last_heavy_;
-    using history::last_ordered_;
-    using history::recorded_;
-    using history::take_back;
-    using history::usage_of;
+struct opened : trail {
+    opened() : trail{100} { make_room(room_for(100)); }
+    using trail::event_at;
+    using trail::last_global_;
+    using trail::last_heavy_;
+    using trail::last_ordered_;
+    using trail::recorded_;
+    using trail::take_back;
+    using trail::usage_of;
 
     void add(process by, footprint what, std::int16_t forwarded = -1) {
         step s;
@@ -43,7 +43,7 @@ bool same(usage const& a, usage const& b) {
 
 }  // namespace
 
-TEST_CASE("history: a write forgets the readers, and a drain brings the forwarded load along",
+TEST_CASE("trail: a write forgets the readers, and a drain brings the forwarded load along",
           "[explore]") {
     opened h;
     h.add(0, use(2, 0, footprint::reads));
@@ -56,7 +56,7 @@ TEST_CASE("history: a write forgets the readers, and a drain brings the forwarde
     CHECK(h.last_step_of(buffer_of(1)) == 2);
 }
 
-TEST_CASE("history: steps that are taken back leave no trace", "[explore]") {
+TEST_CASE("trail: steps that are taken back leave no trace", "[explore]") {
     opened h;
     h.add(0, use(40, 0, footprint::writes));
     h.add(1, use(40, 1, footprint::reads | footprint::ordered));
