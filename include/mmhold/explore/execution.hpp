@@ -72,6 +72,7 @@ protected:
         names_.begin_execution();
         locks_.begin_execution();
         wakes_.begin_execution();
+        finding_.details.clear();
         if (story_ != nullptr) story_->clear();
         running_ = 0;
         for (auto& a : actors_) a.state = actor_state::idle;
@@ -206,7 +207,8 @@ protected:
     // ---- words for reports ----
 
     [[nodiscard]] std::string name_of(std::uint32_t id) const {
-        return id <= heap_location ? std::string{"heap"} : names_.of(memory_.at(id).self);
+        if (id <= calls_location) return id == calls_location ? "the other calls" : "heap";
+        return names_.of(memory_.at(id).self);
     }
     /// A value as a report shows it.
     [[nodiscard]] std::string shown(std::uint64_t value) const {

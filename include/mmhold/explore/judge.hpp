@@ -86,6 +86,12 @@ public:
         if (story_ != nullptr) story_->mark_last();
         fail(finding_kind::expectation, [&] { return std::string{actor_name() + ": " + text}; });
     }
+    /// A finding that a scenario itself has made. Moves from its arguments: nothing that owns
+    /// memory may be left behind on this stack.
+    [[noreturn]] void reject(finding_kind kind, std::string& headline, std::string& details) {
+        finding_.details = std::move(details);
+        fail(kind, [&] { return std::string{std::move(headline)}; });
+    }
     void lock_taken(void const* lock, lock_mode mode) {
         if (!acting()) return;
         if (story_ != nullptr)

@@ -148,8 +148,9 @@ public:
     }
 
     void begin_execution() noexcept {
-        locations_.resize(heap_location + 1);  // 0: none
+        locations_.resize(calls_location + 1);  // 0: none
         locations_[heap_location] = location{};
+        locations_[calls_location] = location{};
         for (std::size_t i = 0; i < actors_.size(); ++i) {
             auto& a = actors_[i];
             a.known = a.at_release = a.not_acquired = sync_clock{};
@@ -182,7 +183,7 @@ public:
     }
     /// The newest entry, dead or alive, at that address; 0 if none.
     [[nodiscard]] std::uint32_t find_address(void const* where) const noexcept {
-        for (auto id = static_cast<std::uint32_t>(locations_.size()); id-- > heap_location + 1;) {
+        for (auto id = static_cast<std::uint32_t>(locations_.size()); id-- > calls_location + 1;) {
             if (locations_[id].self == where) return id;
         }
         return 0;
