@@ -6,6 +6,7 @@
 // called.
 
 #include <mmhold/explore/annotations.hpp>
+#include <mmhold/explore/claims.hpp>
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
@@ -72,6 +73,7 @@ protected:
         names_.begin_execution();
         locks_.begin_execution();
         wakes_.begin_execution();
+        claims_.begin_execution();
         finding_.details.clear();
         if (story_ != nullptr) story_->clear();
         running_ = 0;
@@ -90,6 +92,8 @@ protected:
     [[nodiscard]] std::uint32_t now_epoch() noexcept {
         return acting() ? epoch(self(), memory_.of(self()).known.ticks[self()]) : 0;
     }
+
+    [[nodiscard]] instant here() noexcept { return {search_.depth(), now_epoch()}; }
 
     // ---- what could happen next ----
 
@@ -246,6 +250,7 @@ protected:
     model_heap heap_;
     object_names names_{};
     lock_ledger locks_{};
+    claim_ledger claims_{};
     lock_order_graph lock_order_{};
     wake_ledger wakes_{};
     story* story_{nullptr};

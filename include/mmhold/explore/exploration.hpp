@@ -87,6 +87,7 @@ public:
             }
             return value;
         }
+        if (how == waiting::parks) check_awake(&c);
         operation& op = announced(op_kind::await, c, r);
         op.done = done;
         op.parks = how == waiting::parks && plan_.wakes == wake_rule::strict;

@@ -98,6 +98,10 @@ enum class finding_kind : std::uint8_t {
     lock_misuse,       ///< a lock given back that was not held, or still held at the end
     lock_order,        ///< two orders of taking locks; some execution will deadlock
     endless,           ///< an execution does not end: unbounded retry or hand-written spinning
+    stale_hold,        ///< used after the hold of a lock that it was found under was given up
+    stale_reference,   ///< used after the last reference to it was given back
+    irq_sleep,         ///< may sleep with interrupts off, even if it would not have to
+    irq_unbalanced,    ///< interrupts left off at the end, or turned on that were not off
     not_linearizable,  ///< no serial order of the recorded operations explains their answers
     hidden_state,      ///< the same choices led elsewhere: a static, an address or a clock
 };
@@ -117,6 +121,10 @@ enum class finding_kind : std::uint8_t {
         case finding_kind::lock_misuse: return "lock misuse";
         case finding_kind::lock_order: return "lock order inversion";
         case finding_kind::endless: return "endless execution";
+        case finding_kind::stale_hold: return "used after its lock was given up";
+        case finding_kind::stale_reference: return "used after its reference was given back";
+        case finding_kind::irq_sleep: return "sleeping with interrupts off";
+        case finding_kind::irq_unbalanced: return "interrupts left off";
         case finding_kind::not_linearizable: return "not linearizable";
         case finding_kind::hidden_state: return "hidden state";
     }
