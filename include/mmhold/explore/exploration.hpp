@@ -141,9 +141,12 @@ public:
         memory_.of(self()).exposed = !there;
     }
     void heavy_fence(request r) {
-        if (!acting() || !sites_.apply_fence(r, site_kind::heavy_fence) ||
-            plan_.memory == memory_model::sc)
+        if (!acting() || !sites_.apply_fence(r, site_kind::heavy_fence)) return;
+        if (plan_.memory == memory_model::sc) {  // nothing to drain, but a fence all the same
+            memory_.sync_fence(self(), r.order);
+            ++memory_.of(self()).known.ticks[self()];
             return;
+        }
         operation& op = announcement();
         op = {op_kind::heavy_fence, memory_order::acq_rel, tso()};
         wait_turn();

@@ -95,7 +95,8 @@ struct crossed_locks {
     }
     static void take(M::atomic<int>& word) {
         while (word.exchange(1, acquire("test.lock")) != 0) {
-            (void)M::poll(word, [](int w) { return w == 0; }, relaxed);
+            (void)M::poll(
+                word, [](int w) { return w == 0; }, relaxed);
         }
         M::lock_taken(&word, lock_mode::exclusive);
     }
@@ -109,7 +110,9 @@ struct crossed_locks {
 struct crossed_in_turn : crossed_locks {
     M::atomic<int> turn{0};
     void actor(int who) {
-        if (who == 1) (void)M::poll(turn, [](int t) { return t == 1; }, acquire("test.turn"));
+        if (who == 1)
+            (void)M::poll(
+                turn, [](int t) { return t == 1; }, acquire("test.turn"));
         crossed_locks::actor(who);
         if (who == 0) turn.store(1, release("test.next"));
     }
@@ -138,7 +141,8 @@ struct woken {
     M::atomic<std::uint32_t> word{0};
     void actor(int who) {
         if (who < 2) {
-            (void)M::await(word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
+            (void)M::await(
+                word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
             return;
         }
         word.store(1, release("test.wake"));
@@ -198,10 +202,23 @@ struct late_waker {
                 mine.woken, [](std::uint32_t w) { return w != 0; }, acquire("test.woken"));
             return;
         }
-        auto* const other =
-            M::poll(first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
+        auto* const other = M::poll(
+            first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
         other->woken.store(1, release("test.wake"));
         (void)other->count.fetch_add(1, relaxed);
+    }
+};
+
+/// Handed over by words that order nothing; the heavy fence behind them does.
+struct handed_over_by_heavy_fence {
+    static constexpr int actors = 2;
+    M::plain<int> data{0};
+    M::atomic<int> turn{0};
+    void actor(int) {
+        if (turn.exchange(1, relaxed) == 1) return;
+        M::heavy_fence(at("test.heavy"));
+        data.set(data.get() + 1);
+        turn.store(0, release("test.heavy_over"));
     }
 };
 
@@ -288,6 +305,15 @@ TEST_CASE("explore: the story ends with a token that replays", "[explore]") {
 TEST_CASE("explore: a token that does not fit is called hidden state", "[explore]") {
     CHECK(explore<fine>({.search = search_kind::replay, .replay = "0000"})
               .found(finding_kind::hidden_state));
+}
+
+TEST_CASE("explore: a heavy fence acquires and releases in every model, sc included", "[explore]") {
+    for (auto const model : {memory_model::sc, memory_model::tso, memory_model::stale}) {
+        CHECK(explore<handed_over_by_heavy_fence>({.memory = model}).complete());
+        CHECK(explore<handed_over_by_heavy_fence>(
+                  {.memory = model, .sites = {{"test.heavy", weakening::off}}})
+                  .found(finding_kind::data_race));
+    }
 }
 
 TEST_CASE("explore: words outside an exploration are plain variables", "[explore]") {
