@@ -191,6 +191,8 @@ public:
     }
 
     [[nodiscard]] std::uint64_t now() const noexcept { return static_cast<std::uint64_t>(depth()); }
+    /// Who is in control: an actor's number; none during set-up and at the end.
+    [[nodiscard]] int actor() const noexcept { return acting() ? int{self()} : -1; }
     [[nodiscard]] site_table& sites() noexcept { return sites_; }
 
 private:

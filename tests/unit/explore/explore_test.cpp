@@ -95,8 +95,7 @@ struct crossed_locks {
     }
     static void take(M::atomic<int>& word) {
         while (word.exchange(1, acquire("test.lock")) != 0) {
-            (void)M::poll(
-                word, [](int w) { return w == 0; }, relaxed);
+            (void)M::poll(word, [](int w) { return w == 0; }, relaxed);
         }
         M::lock_taken(&word, lock_mode::exclusive);
     }
@@ -110,9 +109,7 @@ struct crossed_locks {
 struct crossed_in_turn : crossed_locks {
     M::atomic<int> turn{0};
     void actor(int who) {
-        if (who == 1)
-            (void)M::poll(
-                turn, [](int t) { return t == 1; }, acquire("test.turn"));
+        if (who == 1) (void)M::poll(turn, [](int t) { return t == 1; }, acquire("test.turn"));
         crossed_locks::actor(who);
         if (who == 0) turn.store(1, release("test.next"));
     }
@@ -141,8 +138,7 @@ struct woken {
     M::atomic<std::uint32_t> word{0};
     void actor(int who) {
         if (who < 2) {
-            (void)M::await(
-                word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
+            (void)M::await(word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
             return;
         }
         word.store(1, release("test.wake"));
@@ -202,8 +198,8 @@ struct late_waker {
                 mine.woken, [](std::uint32_t w) { return w != 0; }, acquire("test.woken"));
             return;
         }
-        auto* const other = M::poll(
-            first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
+        auto* const other =
+            M::poll(first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
         other->woken.store(1, release("test.wake"));
         (void)other->count.fetch_add(1, relaxed);
     }
@@ -220,6 +216,18 @@ struct handed_over_by_heavy_fence {
         data.set(data.get() + 1);
         turn.store(0, release("test.heavy_over"));
     }
+};
+
+struct told_who_asks {
+    static constexpr int actors = 2;
+    M::atomic<int> word{0};
+    told_who_asks() { M::expect(M::actor() == -1, "the set-up is no actor"); }
+    void actor(int who) {
+        M::expect(M::actor() == who, "before a step");
+        (void)word.fetch_add(1, relaxed);
+        M::expect(M::actor() == who, "after it, whoever ran meanwhile");
+    }
+    void finish() { M::expect(M::actor() == -1, "the end is no actor"); }
 };
 
 }  // namespace
@@ -314,6 +322,12 @@ TEST_CASE("explore: a heavy fence acquires and releases in every model, sc inclu
                   {.memory = model, .sites = {{"test.heavy", weakening::off}}})
                   .found(finding_kind::data_race));
     }
+}
+
+TEST_CASE("explore: actors can be asked who they are, as threads can by thread_local",
+          "[explore]") {
+    CHECK(M::actor() == -1);
+    CHECK(explore<told_who_asks>().complete());
 }
 
 TEST_CASE("explore: words outside an exploration are plain variables", "[explore]") {
