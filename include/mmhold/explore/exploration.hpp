@@ -154,9 +154,13 @@ public:
     }
     void heavy_fence(request const& r) {
         if (!acting()) return;
-        bool const there =
-            sites_.order_of_fence(r, site_kind::heavy_fence) != memory_order::relaxed;
-        if (!there || plan_.memory == memory_model::sc) return;
+        auto const order = sites_.order_of_fence(r, site_kind::heavy_fence);
+        if (order == memory_order::relaxed) return;
+        if (plan_.memory == memory_model::sc) {  // nothing to drain, but a fence all the same
+            memory_.sync_fence(self(), order);
+            ++mine().known.ticks[self()];
+            return;
+        }
         operation& op = announcement();
         op = {op_kind::heavy_fence, memory_order::acq_rel, tso()};
         wait_turn();

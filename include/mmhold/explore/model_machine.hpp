@@ -309,6 +309,13 @@ struct model_machine {
     [[nodiscard]] static std::uint64_t now() {
         return detail::running == nullptr ? 0 : detail::running->now();
     }
+
+    /// Who asks: the number of the scenario's actor; -1 during set-up, at the end, and where no
+    /// exploration runs. What thread_local is on the host: all actors share one host thread, so
+    /// code that keeps something per thread is given a policy that asks here.
+    [[nodiscard]] static int actor() {
+        return detail::running == nullptr ? -1 : detail::running->who();
+    }
 };
 
 static_assert(Machine<model_machine>);
