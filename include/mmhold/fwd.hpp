@@ -137,6 +137,7 @@ class unmapped_pages;  // unmapped_pages.hpp
 template<Machine M>
 struct default_config;  // space_config.hpp
 // address_space.hpp: address_space
+struct default_heir;  // fork.hpp; and fork, fork_locked
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp

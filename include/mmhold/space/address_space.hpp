@@ -283,6 +283,18 @@ public:
         return hole ? errc::no_memory : errc::ok;
     }
 
+    /// Everything goes but the space itself: pages, tables below the root, mappings. It is empty
+    /// then, and as good as new. Cannot fail for want of memory.
+    constexpr void unmap_all_locked(held_exclusive<lock_type> const& held, cpu_type& me) {
+        if (admit(held, me) != errc::ok) return;
+        unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
+        auto const emptied = table_.unmap(me, all_pages(), gone, flush());
+        auto const freed =
+            table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
+        machine::expect(emptied && freed, "unmap_all: no leaf reaches over the end of user space");
+        layout_.clear();
+    }
+
     /// The end of the process: all pages and tables go, then the mappings. Only those who hold the
     /// lock may still be at work, nobody else walks. valid() is false afterwards.
     constexpr void exit(cpu_type& me) requires BlockingMmLock<lock_type> {
