@@ -42,7 +42,7 @@ public:
         bury(c.id, cell::dead);
         if (id == 0) return;
         location& l = memory_.at(id);
-        for (process q = 0; q < max_actors; ++q) {
+        for (process q = 0; !search_.known() && q < max_actors; ++q) {
             if (q == self() || memory_.of(self()).known.covers(q, l.touched.ticks[q])) continue;
             clash(epoch(q, l.touched.ticks[q]));
             fail(finding_kind::use_after_free, [&] {
@@ -94,6 +94,7 @@ public:
     }
     void lock_taken(void const* lock, lock_mode mode) {
         if (!acting()) return;
+        if (search_.known()) return locks_.take(self(), lock, mode);
         if (story_ != nullptr)
             tell_note((mode == lock_mode::shared ? "holds shared " : "holds ") + names_.of(lock),
                       {});
@@ -212,6 +213,7 @@ protected:
     // ---- judging ----
 
     void touch(field_cell& f, char const* how, bool changes) {
+        if (search_.known()) return;  // judged when it happened first
         if (mark_in(f.state) != field_cell::is_alive) used_after_death(&f);
         auto& mine = memory_.of(self()).known;
         std::uint32_t other = 0;

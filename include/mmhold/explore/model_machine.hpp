@@ -283,7 +283,7 @@ struct model_machine {
         if (detail::running != nullptr) detail::running->name(object, text, index);
     }
     static void expect(bool condition, char const* text) {
-        if (detail::running != nullptr) detail::running->expect(condition, text);
+        if (!condition && detail::running != nullptr) detail::running->expect(condition, text);
     }
     static void lock_taken(void const* lock, lock_mode mode) {
         if (detail::running != nullptr) detail::running->lock_taken(lock, mode);
