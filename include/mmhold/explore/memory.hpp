@@ -11,7 +11,6 @@
 
 #include <mmhold/explore/operation.hpp>
 #include <mmhold/explore/plan.hpp>
-#include <mmhold/explore/search.hpp>
 
 #include <algorithm>
 #include <array>
@@ -26,9 +25,8 @@ namespace detail {
 struct location {
     std::uint64_t value{0};     // newest in memory
     cell const* self{nullptr};  // where the object is (or was)
-    usage used{};
-    sync_clock published{};  // what the newest store teaches those who acquire
-    sync_clock touched{};    // last access of each actor
+    sync_clock published{};     // what the newest store teaches those who acquire
+    sync_clock touched{};       // last access of each actor
     std::uint32_t born{0};
     std::int32_t newest{-1};  // stale: the newest message
     bool alive{true};
@@ -96,11 +94,11 @@ public:
     }
 
 private:
-    std::array<buffered_store, capacity> entries_{};
-    std::array<std::int16_t, capacity> drained_at_{};
-    unsigned head_{0};
+    unsigned head_{0};  // asked for at every choice, so first
     unsigned count_{0};
     unsigned total_{0};
+    std::array<std::int16_t, capacity> drained_at_{};
+    std::array<buffered_store, capacity> entries_{};
 };
 
 /// Stale reads: per location, the oldest store that may still be read (counted from 0, the initial
@@ -148,8 +146,9 @@ public:
     }
 
     void begin_execution() noexcept {
-        locations_.resize(heap_location + 1);  // 0: none
+        locations_.resize(calls_location + 1);  // 0: none
         locations_[heap_location] = location{};
+        locations_[calls_location] = location{};
         for (std::size_t i = 0; i < actors_.size(); ++i) {
             auto& a = actors_[i];
             a.known = a.at_release = a.not_acquired = sync_clock{};
@@ -179,13 +178,6 @@ public:
         auto const id = mark_in(c.id);
         bool const known = id < locations_.size() && locations_[id].self == &c;
         return known && locations_[id].alive ? id : 0;
-    }
-    /// The newest entry, dead or alive, at that address; 0 if none.
-    [[nodiscard]] std::uint32_t find_address(void const* where) const noexcept {
-        for (auto id = static_cast<std::uint32_t>(locations_.size()); id-- > heap_location + 1;) {
-            if (locations_[id].self == where) return id;
-        }
-        return 0;
     }
     /// First use by an actor. Answers 0 if there is no room (stale reads keep track of 255 words).
     [[nodiscard]] std::uint32_t enter(cell& c) {

@@ -119,6 +119,7 @@ public:
         // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
         // (frame.grab).
         table::at(head).references.store(1, release("frame.publish"));
+        M::note(claim::reference_taken, &table::at(head));
         return table::pfn_at(head);
     }
 
@@ -134,11 +135,16 @@ public:
         if (how == holding::pin && page == table::zero_page()) return true;
         auto const pages = static_cast<std::uint32_t>(n);
         auto const head = grab_folio(page, pages);
-        if (head == detail::no_frame || how == holding::reference) return head != detail::no_frame;
+        if (head == detail::no_frame) return false;
+        if (how == holding::reference) {
+            M::note(claim::reference_taken, &table::at(head), n);
+            return true;
+        }
         if (refused_as_longterm(head, rules) || !turn_into_pins(head, pages)) {
             put_folio(head, pages);
             return false;
         }
+        M::note(claim::reference_taken, &table::at(head), n);
         // (frame.pin_barrier) seq_cst: the pin is visible before the caller reads its entry again;
         // pairs with (frame.look_barrier).
         M::fence(seq_cst("frame.pin_barrier"));
@@ -148,7 +154,10 @@ public:
 
     /// `n` more references for a caller who has one already.
     constexpr void get(pfn page, std::uint64_t n = 1) noexcept {
-        auto const before = table::folio(page).references.fetch_add(narrow(n), relaxed);
+        auto& head = table::folio(page);
+        M::note(claim::used, &head);
+        M::note(claim::reference_taken, &head, n);
+        auto const before = head.references.fetch_add(narrow(n), relaxed);
         M::expect(before != 0, "frame_pool::get: the caller holds no reference");
         M::expect(before <= detail::max_references - narrow(n),
                   "frame_pool::get: too many references");
@@ -157,7 +166,10 @@ public:
     /// Gives `n` references back. With the last one the folio is freed: bytes are poisoned, the
     /// generation goes up, the frames can be allocated again.
     constexpr void put(pfn page, std::uint64_t n = 1) noexcept {
-        if (n != 0) put_folio(table::head_index(page), narrow(n));
+        if (n == 0) return;
+        auto const head = table::head_index(page);
+        give_back_noted(head, n);
+        put_folio(head, narrow(n));
     }
 
     /// Gives `n` pins back: the inverse of try_grab(page, n, holding::pin). The zero page: nothing.
@@ -165,6 +177,7 @@ public:
         if (n == 0 || page == table::zero_page()) return;
         auto const head = table::head_index(page);
         auto const pages = narrow(n);
+        give_back_noted(head, n);
         count(released_, head, pages);
         if (table::order_at(head) == 0) return put_folio(head, narrow(n * pin_bias));
         // (frame.unpin) release: what the pin allowed is over before the pin is; pairs with
@@ -252,8 +265,8 @@ public:
 
     /// The page's contents; empty if the pool owns no bytes. Only for who holds the page.
     [[nodiscard]] constexpr std::span<std::byte> bytes(pfn page) const noexcept {
-        if (bytes_ == nullptr) return {};
-        return {bytes_ + std::size_t{table::index(page)} * page_size, page_size};
+        M::note(claim::used, &table::at(table::index(page)));
+        return contents(page);
     }
     /// What the bytes of a free frame are filled with.
     static constexpr std::byte poison{107};
@@ -276,6 +289,17 @@ private:
 
     [[nodiscard]] static constexpr std::uint32_t pages_of(unsigned order) noexcept {
         return std::uint32_t{1} << order;
+    }
+
+    [[nodiscard]] constexpr std::span<std::byte> contents(pfn page) const noexcept {
+        if (bytes_ == nullptr) return {};
+        return {bytes_ + std::size_t{table::index(page)} * page_size, page_size};
+    }
+
+    // Whoever gives back says so first: it needs a reference for that, too.
+    constexpr void give_back_noted(std::uint32_t head, std::uint64_t n) const noexcept {
+        M::note(claim::used, &table::at(head));
+        M::note(claim::reference_given, &table::at(head), n);
     }
 
     // No count can be larger, so a larger number is a caller's mistake.
@@ -341,7 +365,7 @@ private:
         M::expect(table::at(head).pins.load(relaxed) == 0, "a pinned folio was freed");
         auto const order = table::order_at(head);
         for (auto at = head; at < head + pages_of(order); ++at) {
-            std::ranges::fill(bytes(table::pfn_at(at)), poison);
+            std::ranges::fill(contents(table::pfn_at(at)), poison);
             table::at(at).behind_head.store(0, relaxed);
             table::at(at).state.store(0, relaxed);
             auto& lives = table::at(at).generation;  // nobody else writes it
@@ -371,10 +395,10 @@ private:
     }
 
     constexpr void clean(pfn page) noexcept {
-        auto const contents = bytes(page);
-        M::expect(std::ranges::all_of(contents, [](std::byte b) { return b == poison; }),
+        auto const old = contents(page);
+        M::expect(std::ranges::all_of(old, [](std::byte b) { return b == poison; }),
                   "somebody wrote to a frame after it was freed");
-        std::ranges::fill(contents, std::byte{0});
+        std::ranges::fill(old, std::byte{0});
     }
 
     constexpr void make_single(std::uint32_t index, std::uint32_t folio_state) noexcept {

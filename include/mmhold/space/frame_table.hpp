@@ -110,12 +110,18 @@ public:
     }
 
     /// Page table entries map `n` more pages of the folio; n fewer; how many do. Whoever changes an
-    /// entry changes the count with it, under the same page table lock.
+    /// entry changes the count with it, under the same page table lock. With the entry goes a
+    /// reference per page: have it before the first, give it back after the second.
     constexpr void add_mappings(pfn page, std::uint32_t n = 1) noexcept {
-        (void)folio(page).mappings.fetch_add(n, relaxed);
+        auto& head = folio(page);
+        M::note(claim::used, &head);
+        M::note(claim::reference_passed, &head, n);
+        (void)head.mappings.fetch_add(n, relaxed);
     }
     constexpr void remove_mappings(pfn page, std::uint32_t n = 1) noexcept {
-        auto const before = folio(page).mappings.fetch_sub(n, relaxed);
+        auto& head = folio(page);
+        M::note(claim::reference_taken, &head, n);
+        auto const before = head.mappings.fetch_sub(n, relaxed);
         M::expect(before >= n, "frame_table::remove_mappings: more than there were");
     }
     [[nodiscard]] constexpr std::uint32_t map_count(pfn page) const noexcept {
