@@ -7,6 +7,7 @@
 //   reclaim/reclaimer.hpp    Reclaimer         lock/mm_lock.hpp          MmLock
 //   paging/page_format.hpp   PageFormat        paging/table_memory.hpp   TableMemory
 //   space/space_config.hpp   SpaceConfig       walk/page_walker.hpp      PageWalker
+//   space/swap_store.hpp     SwapStore
 //   fault/fault_handler.hpp  FaultHandler      gup/profile.hpp           GupProfile
 
 #include <mmhold/concepts.hpp>
@@ -136,7 +137,13 @@ template<class Space>
 class unmapped_pages;  // unmapped_pages.hpp
 template<Machine M>
 struct default_config;  // space_config.hpp
+template<Machine M>
+class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
+enum class page_marker : std::uint8_t;  // page_marker.hpp
+template<class Space>
+class taken_page;  // taken_page.hpp
+// migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
 
 // 7 walk/
@@ -163,6 +170,8 @@ template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
+template<class Space>
+class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
 template<Machine M>

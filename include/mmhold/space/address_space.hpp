@@ -31,6 +31,7 @@
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/resident_set.hpp>
 #include <mmhold/space/space_config.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -65,6 +66,7 @@ public:
     using tables_type = typename Config::tables;
     using observer_type = typename Config::observer;
     using flush_type = typename Config::flush;
+    using swap_type = typename detail::swap_of<Config>::type;
     using cpu_type = cpu<reclaimer>;
     using pool_type = frame_pool<machine>;
     using table_type = page_table<format, tables_type>;
@@ -113,6 +115,11 @@ public:
     [[nodiscard]] constexpr layout_limits const& limits() const noexcept {
         return layout_.limits();
     }
+
+    /// Where pages are swapped out to; nullptr: nowhere. Set it before anybody uses the space; the
+    /// store outlives it.
+    [[nodiscard]] constexpr swap_type* swap() const noexcept { return swap_; }
+    constexpr void use_swap(swap_type& store) noexcept { swap_ = &store; }
 
     /// Odd while fork copies the page tables: gup_fast does not pin then (gup-semantics §5.1 item
     /// 7).
@@ -169,9 +176,10 @@ public:
         resident_.add(frames_.kind(entry.target), frames_.attributes(entry.target), pages);
     }
     /// For who has just removed `entry`, lock still held. True: the caller has to put() the
-    /// references, once the translation is flushed.
+    /// references, once the translation is flushed. A swapped entry gives its slot back here.
     [[nodiscard]] constexpr bool note_unmapped(page_entry const& entry,
                                                std::uint64_t pages) noexcept {
+        if (is_swapped(entry) && swap_ != nullptr) swap_->release(slot_of(entry));
         if (!is_counted(entry)) return false;
         if (frames_.kind(entry.target) != frame_kind::anonymous) {
             if (entry.dirty) frames_.mark_dirty(entry.target);
@@ -385,6 +393,7 @@ private:
     reclaimer& domain_;
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<observer_type> observer_;
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<flush_type> flush_;
+    swap_type* swap_{nullptr};
     lock_type lock_{};
     seq_count<machine> write_protect_seq_{};
     typename machine::template atomic<std::uint32_t> has_pinned_{};

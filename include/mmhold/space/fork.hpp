@@ -33,6 +33,7 @@
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
@@ -106,7 +107,13 @@ public:
 
 private:
     /// What is missing for the next entry, and can only be had without page table locks.
-    enum class missing : std::uint8_t { nothing, table, page, smaller_leaves };
+    enum class missing : std::uint8_t {
+        nothing,
+        table,
+        page,
+        smaller_leaves,
+        slot_reference,  // cannot be had
+    };
 
     constexpr onward need(missing what, unsigned level) noexcept {
         missing_ = what;
@@ -122,6 +129,7 @@ private:
         if (what == missing::table) {
             return child_.table().tree().lock_at(me_, at, level_, if_absent::create).error();
         }
+        if (what == missing::slot_reference) return errc::no_memory;
         auto const page = child_.frames().allocate(frame_kind::anonymous);
         if (page) spare_ = *page;
         return page.error();
@@ -136,13 +144,24 @@ private:
             if (!table) return need(missing::table, level);
             into_ = *std::move(table);
         }
-        if (entry.is_marker()) return put(index, entry);
+        if (entry.is_marker()) return copy_marker(index, entry);
         if (must_copy(area, entry)) {
             if (level != 0) return need(missing::smaller_leaves, level);
             if (!spare_) return need(missing::page, level);
             return put(index, copy_page(area, entry));
         }
         return put(index, share(area, from, index, at, entry));
+    }
+
+    /// A swapped page is read back by each for itself. Nothing is moving: whoever moves pages holds
+    /// the mm lock.
+    constexpr onward copy_marker(unsigned index, page_entry entry) {
+        Space::machine::expect(!is_moving(entry), "fork: a page is moving under the mm lock");
+        if (is_swapped(entry) && !child_.swap()->duplicate(slot_of(entry))) {
+            return need(missing::slot_reference, 0);
+        }
+        entry.uffd_wp = entry.uffd_wp && keep_uffd_wp_;
+        return put(index, entry);
     }
 
     [[nodiscard]] constexpr bool is_counted(page_entry const& entry) const noexcept {
@@ -288,9 +307,9 @@ private:
 /// `heir` is asked twice for each.
 ///
 /// Mm locks: both held exclusively. Errors: invalid_argument – `child` is the parent, has mappings,
-/// or takes its frames from another pool; lock_not_held; no_memory, and not_supported for a large
-/// leaf that had to be split and cannot be: the child is empty again, and the parent has the same
-/// contents as before, some of it write-protected.
+/// takes its frames from another pool or swaps to another store; lock_not_held; no_memory, and
+/// not_supported for a large leaf that had to be split and cannot be: the child is empty again, and
+/// the parent has the same contents as before, some of it write-protected.
 ///
 /// Shared memory without a file is shared as far as it is present: there is no object behind it
 /// that would show the child what the parent maps later. A space that has been used before keeps
@@ -304,6 +323,7 @@ constexpr result<void> fork_locked(held_exclusive<typename Space::lock_type> con
     if (!parents.guards(parent.lock()) || !childs.guards(child.lock())) return errc::lock_not_held;
     if (!parent.valid() || !child.valid() || !me.valid()) return errc::no_memory;
     if (&parent.frames() != &child.frames()) return errc::invalid_argument;
+    if (parent.swap() != child.swap()) return errc::invalid_argument;
     if (child.vma_count(childs) != 0) return errc::invalid_argument;
     return detail::forking<Space, std::remove_reference_t<Heir>>{me, parent, child, heir}.run(
         parents, childs);
