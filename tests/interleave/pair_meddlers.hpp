@@ -26,8 +26,17 @@ enum class fate_of_page : std::uint8_t {
 struct meddler_traits {
     beginning start{};
     fate_of_page fate{fate_of_page::stays};
+    std::uint64_t page{0};   ///< which of the taker's pages it is about
     errc refusal{errc::ok};  ///< what a taker may be told; ok: it gets its page
     bool ends_the_space{false};
+};
+
+/// In place of a meddler where there is none.
+struct nobody_meddles {
+    static constexpr char const* name = "nobody";
+    static constexpr meddler_traits traits{};
+    template<class World>
+    static void act(World&) {}
 };
 
 /// mmap(2) of a place where nothing was.
@@ -65,6 +74,17 @@ struct unmapping_meddler {
     }
 };
 
+/// The same of a second page, while the first one stays.
+struct unmapping_second_meddler {
+    static constexpr char const* name = "unmap_second";
+    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1}, .fate = fate_of_page::removed, .page = 1, .refusal = errc::bad_address};
+    template<class World>
+    static void act(World& w) {
+        (void)w.space.munmap(w.second, *page_span::from(w.place.plus(page_size), page_count{1}));
+        w.live_again();
+    }
+};
+
 /// munmap(2) of the last mapping that a table served: the table goes as well.
 struct table_freeing_meddler {
     static constexpr char const* name = "table_free";
@@ -97,6 +117,19 @@ struct protecting_meddler {
         (void)w.space.mprotect(w.second, w.pages(1), prot::r);
         auto const knows = w.tlb.cached && w.tlb.cached->writable;
         World::M::expect(!knows, "a TLB lets a page be written after mprotect returned");
+    }
+};
+
+/// The same of a second page: the lockless half of gup gets one page, and its other half an error.
+struct protecting_second_meddler {
+    static constexpr char const* name = "protect_second";
+    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1},
+                                           .fate = fate_of_page::read_only,
+                                           .page = 1,
+                                           .refusal = errc::bad_address};
+    template<class World>
+    static void act(World& w) {
+        (void)w.space.mprotect(w.second, *page_span::from(w.place.plus(page_size), page_count{1}), prot::r);
     }
 };
 

@@ -29,48 +29,48 @@ constexpr beginning beginning_of_pair() {
     return start;
 }
 
-/// One taker at work, and the judgement of what it comes home with.
-template<class Taker, class Meddler, class Config>
+/// One taker at work, and the judgement of what it comes home with. `Number`: whose record it is.
+template<class Taker, class Meddler, class World, std::size_t Number = 0>
 class judged_taker {
 public:
     using M = model_machine;
-    explicit judged_taker(beginning const& start) : w{start} {}
+    explicit judged_taker(World& world) : w_{world} {}
 
-    pair_world<Config> w;
-
-    void take() {
-        w.record.begin();
-        auto const answer = Taker::take(w, out_);
-        w.record.end();
+    void take(typename World::cpu_type& me) {
+        auto& record = w_.records[Number];
+        record.begin();
+        auto const answer = Taker::take(w_, me, out_);
+        record.end();
         judge(answer);
         if (Taker::traits.how == holding::none) return;
-        for (std::uint64_t n = 0; n < answer.pages; ++n) w.use(out_[n]);
+        if (Number == 0) use(answer.pages);
         if (Taker::traits.keeps_until_the_end) {
             kept_ = answer.pages;
         } else {
             for (std::uint64_t n = 0; n < answer.pages; ++n) {
-                release_pages(w.frames, out_[n], 1, Taker::traits.how);
+                release_pages(w_.frames, out_[n], 1, Taker::traits.how);
             }
         }
     }
-    void always() {
-        w.observe();
+    void always() const {
         for (std::uint64_t n = 0; n < kept_; ++n) {
-            M::expect(w.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
+            M::expect(w_.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
         }
     }
     void finish() {
+        use(kept_);
         for (std::uint64_t n = 0; n < kept_; ++n) {
             if (stays_mapped(n)) M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
-            w.use(out_[n]);
-            w.frames.unpin(out_[n]);
+            w_.frames.unpin(out_[n]);
         }
-        w.end();
     }
 
 private:
     static constexpr auto fate = Meddler::traits.fate;
 
+    void use(std::uint64_t pages) {
+        for (std::uint64_t n = 0; n < pages; ++n) w_.use(out_[n]);
+    }
     void judge(gup_result const& answer) {
         auto const failed = answer.stop == gup_stop::error;
         auto const explained = answer.error == Meddler::traits.refusal && answer.error != errc::ok;
@@ -81,41 +81,76 @@ private:
         M::expect(answer.stop != gup_stop::complete || all, "complete, but not all pages");
         for (std::uint64_t n = 0; n < answer.pages; ++n) judge_page(n);
     }
-    void judge_page(std::uint64_t n) {
-        auto const life = w.frames.generation(out_[n]);
-        M::expect(w.record.saw_writable(n, out_[n], life), "a page that was not mapped there during the call");
-        if (n == 0 && fate == fate_of_page::stays && w.original) {
-            M::expect(out_[n] == w.original->frame, "another page, although it never left its place");
+    void judge_page(std::uint64_t n) const {
+        auto const life = w_.frames.generation(out_[n]);
+        M::expect(w_.records[Number].saw_writable(n, out_[n], life),
+                  "a page that was not mapped there during the call");
+        auto const untouched = Meddler::traits.page != 0 || fate == fate_of_page::stays;
+        if (n == 0 && untouched && w_.original) {
+            M::expect(out_[n] == w_.original->frame, "another page, although it never left its place");
         }
     }
     // A collapse replaces pages, but not pinned ones.
     static constexpr bool stays_mapped(std::uint64_t n) {
-        return n > 0 || fate == fate_of_page::stays || fate == fate_of_page::read_only || fate == fate_of_page::copied;
+        using enum fate_of_page;
+        return n != Meddler::traits.page || fate == stays || fate == read_only || fate == copied;
     }
     bool is_still_mapped(std::uint64_t n) const {
-        auto const now = w.translate(n);
+        auto const now = w_.translate(n);
         return now && now->frame == out_[n];
     }
 
+    World& w_;
     gup_pages<Taker::pages> out_{};
     std::uint64_t kept_{0};  // pages of `out_` that are held until the end
 };
 
 /// One taker, one meddler.
 template<class Taker, class Meddler, class Config = pair_config<plain_mm_lock>>
-struct pair : judged_taker<Taker, Meddler, Config> {
+struct pair {
     using M = model_machine;
     static constexpr int actors = 2;
     /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
     static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+
+    pair_world<Config> w{beginning_of_pair<Taker, Meddler>()};
+    judged_taker<Taker, Meddler, pair_world<Config>> taker{w};
     M::atomic<std::uint32_t> users{2};
 
-    pair() : judged_taker<Taker, Meddler, Config>{beginning_of_pair<Taker, Meddler>()} {}
     void actor(int who) {
-        if (who == 0) this->take();
-        if (who == 1 && !counts_users) Meddler::act(this->w);
+        if (who == 0) taker.take(w.first);
+        if (who == 1 && !counts_users) Meddler::act(w);
         // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
-        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(this->w);
+        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(w);
+    }
+    void always() {
+        w.observe();
+        taker.always();
+    }
+    void finish() {
+        taker.finish();
+        w.end();
+    }
+};
+
+/// Two takers of one page that is missing (gup-semantics §6.2 #20).
+template<class One, class Other, class Config = pair_config<plain_mm_lock>>
+struct two_takers {
+    static constexpr int actors = 2;
+    pair_world<Config> w{{.what = beginning::present::table}};
+    judged_taker<One, nobody_meddles, pair_world<Config>, 0> one{w};
+    judged_taker<Other, nobody_meddles, pair_world<Config>, 1> other{w};
+
+    void actor(int who) { who == 0 ? one.take(w.first) : other.take(w.second); }
+    void always() {
+        w.observe();
+        one.always();
+        other.always();
+    }
+    void finish() {
+        one.finish();
+        other.finish();
+        w.end();
     }
 };
 

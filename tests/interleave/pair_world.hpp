@@ -88,22 +88,20 @@ static_assert(BlockingMmLock<plain_mm_lock>);
 template<class L>
 class watched_lock : public L {
 public:
-    using M = model_machine;
-    /// The caller, which does not hold the lock, is watched from now on.
+    /// The caller is watched from now on.
     void watch_me() {
-        M::lock_taken(&badge_, lock_mode::exclusive);
+        watched_ = model_machine::actor();
         given_ = false;
     }
-    void watch_me_no_more() { M::lock_given(&badge_, lock_mode::exclusive); }
     bool was_given() const { return given_; }
 
     void unlock_shared() noexcept {
-        if (M::holds(&badge_)) given_ = true;
+        if (model_machine::actor() == watched_) given_ = true;
         L::unlock_shared();
     }
 
 private:
-    char badge_{};  // whoever "holds" it is watched
+    int watched_{-1};
     bool given_{false};
 };
 
@@ -206,13 +204,13 @@ public:
     frame_pool<M> frames{page_count{all_frames}, Config::bytes, pfn{16}, pin_statistics::off};
     typename Config::tables tables{page_count{5}};
     typename Config::reclaimer domain{};
-    tiny_tlb tlb{};
+    typename Config::flush tlb{};
     null_observer nobody{};
     space_type space{frames, tables, domain, nobody, tlb};
     cpu_type first{domain};
     cpu_type second{domain};
     cpu_type third{domain};
-    call_record record{};
+    std::array<call_record, 2> records{};  ///< one for each taker
     std::optional<sighting> original{};  ///< what the first page was in the beginning
     std::array<M::plain<int>, all_frames> contents{};
 
@@ -243,7 +241,8 @@ public:
 
     /// Between two steps: the record is kept, and no TLB knows a page that is gone.
     void observe() {
-        if (record.open()) {
+        for (auto& record : records) {
+            if (!record.open()) continue;
             for (std::size_t n = 0; n < call_record::most_pages; ++n) {
                 if (auto const now = translate(n)) record.note(n, *now);
             }
