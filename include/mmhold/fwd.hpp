@@ -103,6 +103,8 @@ requires(Levels == 4 || Levels == 5)
 struct x86_64;  // x86_64.hpp
 template<PageFormat F, Reclaimer R>
 class host_tables;  // host_tables.hpp
+template<Machine M>
+class torn_entry;  // torn_entry.hpp
 template<PageFormat F, TableMemory T>
 class table_guard;  // table_guard.hpp
 template<PageFormat F, TableMemory T>
