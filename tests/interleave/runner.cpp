@@ -2,6 +2,7 @@
 // mmhold_explore: the command line of the explorer.
 #include <mmhold/explore/runner.hpp>
 
+#include "fork_scenarios.hpp"
 #include "gup_scenarios.hpp"
 #include "lock_scenarios.hpp"
 #include "race_entry_scenarios.hpp"
@@ -25,5 +26,6 @@ int main(int count, char** arguments) {
     mmhold_test::add_race_fault_scenarios(book);
     mmhold_test::add_race_entry_scenarios(book);
     mmhold_test::add_races(book);
+    mmhold_test::add_fork_scenarios(book);
     return mmhold::run_explorer(book, count, arguments);
 }
