@@ -46,8 +46,9 @@ enum class install_for : std::uint8_t {
 }
 
 /// A zeroed frame to back a page of `area`: anonymous for a private mapping – and exclusive,
-/// since nobody else can have it yet –, shared memory for a shared one. Its one reference is the
-/// caller's. Error: no_memory.
+/// since nobody else can have it yet –, shared memory for a shared one. Secret memory says so on
+/// its frame as well: the lockless walk knows no vma (gup-semantics §4.6, §6.2 #26). Its one
+/// reference is the caller's. Error: no_memory.
 template<class Space>
 [[nodiscard]] constexpr result<pfn> allocate_page_for(Space& space, vma const& area) noexcept {
     Space::machine::note(claim::used, &area);
@@ -60,6 +61,7 @@ template<class Space>
     } else {
         frames.set_exclusive(*page);
     }
+    if (area.flags.has(vma_flag::secret)) frames.add_attributes(*page, frame_attribute::secret);
     return page;
 }
 
