@@ -75,3 +75,15 @@ TEST_CASE("facts about frames are set and cleared one by one") {
     table.remove_mappings(page);
     CHECK(table.map_count(page) == 2);
 }
+
+TEST_CASE("write-back takes the dirty mark and nothing else") {
+    bare_table<checked_host_machine> table{4, pfn{10}};
+    auto const page = pfn{12};
+    table.mark_accessed(page);
+    CHECK_FALSE(table.take_dirty(page));
+    table.mark_dirty(page);
+    CHECK(table.take_dirty(page));
+    CHECK_FALSE(table.dirty(page));
+    CHECK(table.accessed(page));
+    CHECK_FALSE(table.take_dirty(page));
+}
