@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/host_machine.hpp>
+#include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/frame_table.hpp>
 
 #include "support/catch.hpp"
 
 #include <cstdint>
+#include <thread>
 
 using namespace mmhold;
 
@@ -86,4 +88,18 @@ TEST_CASE("write-back takes the dirty mark and nothing else") {
     CHECK_FALSE(table.dirty(page));
     CHECK(table.accessed(page));
     CHECK_FALSE(table.take_dirty(page));
+}
+
+TEST_CASE("a page moves until it does not, and who waits for it goes on") {
+    frame_pool<checked_host_machine> pool{page_count{2}};
+    auto const page = *pool.allocate(frame_kind::anonymous);
+    pool.await_moved(page);  // returns at once
+    pool.set_exclusive(page);
+    pool.set_moving(page);
+    std::thread mover{[&] { pool.clear_moving(page); }};
+    pool.await_moved(page);
+    mover.join();
+    CHECK(pool.exclusive(page));
+    CHECK(pool.kind(page) == frame_kind::anonymous);
+    pool.put(page);
 }
