@@ -105,7 +105,7 @@ public:
     constexpr page_cache(pool_type& frames, object_kind kind, std::uint64_t bytes,
                          dirty_tracking tracking = dirty_tracking::off,
                          object_owner owner = object_owner::host) noexcept
-        : memory_object{kind}, frames_{frames}, tracking_{tracking}, owner_{owner}, size_{bytes} {
+        : memory_object{kind}, frames_{frames}, size_{bytes}, tracking_{tracking}, owner_{owner} {
         machine::name(&mappings_lock_, "mappings lock");
         machine::name(&pages_lock_, "pages lock");
     }
@@ -301,11 +301,13 @@ public:
     }
 
 protected:
+    // The steps of the operations, and what they work on. Derived classes may put them together in
+    // another way; the explorer's mutants do, and are found out.
+
     [[nodiscard]] static constexpr std::uint64_t pages_for(std::uint64_t bytes) noexcept {
         return (bytes >> page_shift) + std::uint64_t{(bytes & (page_size - 1)) != 0};
     }
 
-private:
     using found = typename page_index<machine>::found;
 
     [[nodiscard]] constexpr bool in_front_of_end(std::uint64_t index) const noexcept
@@ -375,14 +377,16 @@ private:
     }
 
     pool_type& frames_;
-    dirty_tracking tracking_;
-    object_owner owner_;
-    writer_brake<machine>* brake_{nullptr};
     spin_lock<machine> mappings_lock_{};
     object_mappings<Space> mappings_ MMHOLD_GUARDED_BY(mappings_lock_){};
     spin_lock<machine> pages_lock_{};
     typename machine::template plain<std::uint64_t> size_ MMHOLD_GUARDED_BY(pages_lock_);
     page_index<machine> pages_ MMHOLD_GUARDED_BY(pages_lock_){};
+
+private:
+    dirty_tracking tracking_;
+    object_owner owner_;
+    writer_brake<machine>* brake_{nullptr};
 };
 
 }  // namespace mmhold
