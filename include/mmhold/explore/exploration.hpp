@@ -431,10 +431,9 @@ private:
         op.kind = kind;
         op.location = calls_location;
         wait_turn();
-        step s;
-        s.what = footprint_of(self());
+        begin(op);
         if (story_ != nullptr) tell_step(what, {});
-        done(s);
+        done();
     }
 
     site_table& sites_;
