@@ -6,6 +6,7 @@
 // called.
 
 #include <mmhold/explore/annotations.hpp>
+#include <mmhold/explore/claims.hpp>
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
@@ -79,6 +80,8 @@ protected:
         names_.begin_execution();
         locks_.begin_execution();
         wakes_.begin_execution();
+        claims_.begin_execution();
+        finding_.details.clear();
         if (story_ != nullptr) story_->clear();
         now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
@@ -104,6 +107,8 @@ protected:
     [[nodiscard]] std::uint32_t now_epoch() noexcept {
         return acting() ? epoch(self(), mine().known.ticks[self()]) : 0;
     }
+
+    [[nodiscard]] instant here() noexcept { return {search_.depth(), now_epoch()}; }
 
     // ---- what could happen next ----
 
@@ -221,7 +226,8 @@ protected:
     // ---- words for reports ----
 
     [[nodiscard]] std::string name_of(std::uint32_t id) const {
-        return id <= heap_location ? std::string{"heap"} : names_.of(memory_.at(id).self);
+        if (id <= calls_location) return id == calls_location ? "the other calls" : "heap";
+        return names_.of(memory_.at(id).self);
     }
     /// A value as a report shows it.
     [[nodiscard]] std::string shown(std::uint64_t value) const {
@@ -278,6 +284,7 @@ protected:
     model_heap heap_;
     object_names names_{};
     lock_ledger locks_{};
+    claim_ledger claims_{};
     lock_order_graph lock_order_{};
     shared_lock_order* shared_order_{nullptr};  // of all workers, if there are several
     void* scenario_object_{nullptr};

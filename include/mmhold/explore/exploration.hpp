@@ -95,6 +95,7 @@ public:
             }
             return value;
         }
+        if (how == waiting::parks) check_awake(&c);
         operation& op = announced(op_kind::await, c, r);
         op.done = done;
         op.parks = how == waiting::parks && plan_.wakes == wake_rule::strict;
@@ -152,9 +153,13 @@ public:
     }
     void heavy_fence(request const& r) {
         if (!acting()) return;
-        bool const there =
-            sites_.order_of_fence(r, site_kind::heavy_fence) != memory_order::relaxed;
-        if (!there || plan_.memory == memory_model::sc) return;
+        auto const order = sites_.order_of_fence(r, site_kind::heavy_fence);
+        if (order == memory_order::relaxed) return;
+        if (plan_.memory == memory_model::sc) {  // nothing to drain, but a fence all the same
+            memory_.sync_fence(self(), order);
+            ++mine().known.ticks[self()];
+            return;
+        }
         operation& op = announcement();
         op = {op_kind::heavy_fence, memory_order::acq_rel, tso()};
         wait_turn();
@@ -195,6 +200,19 @@ public:
     void destroyed(void const* address) {
         heap_.release(*heap_.find(address), now_epoch());
         heap_step();
+    }
+
+    // ---- histories ----
+
+    /// Call and answer of a recorded operation as steps: an answer is never swapped with a call.
+    /// They order nothing and drain nothing.
+    void mark_call() { mark_moment(op_kind::load, "calls"); }
+    void mark_answer() { mark_moment(op_kind::heap, "is answered"); }
+    /// The actor in control; -1: none is.
+    [[nodiscard]] int who() const noexcept { return acting() ? self() : -1; }
+    /// What the actor in control knows to have happened.
+    [[nodiscard]] sync_clock knowledge() noexcept {
+        return acting() ? memory_.of(self()).known : sync_clock{};
     }
 
     [[nodiscard]] std::uint64_t now() const noexcept { return static_cast<std::uint64_t>(depth()); }
@@ -403,6 +421,18 @@ private:
         location& l = used(op);
         memory_.learn(self(), l.published, memory_order::acquire);
         l.write(0, memory_.taught_by(self(), memory_order::release));
+        done();
+    }
+
+    void mark_moment(op_kind kind, char const* what) {
+        if (!acting()) return;
+        operation& op = announcement();
+        op = {};
+        op.kind = kind;
+        op.location = calls_location;
+        wait_turn();
+        begin(op);
+        if (story_ != nullptr) tell_step(what, {});
         done();
     }
 

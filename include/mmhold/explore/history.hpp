@@ -1,160 +1,177 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// history: the steps of one execution and what they touched, kept from one execution to the next.
+// history: what each actor asked and was answered, judged at the end of every execution – does some
+// serial order of the operations explain all answers?
 //
-// An execution begins as the one before it did and differs from some step on. What is known about
-// the common beginning – clocks, who touched which word last – is therefore not computed again: the
-// steps behind it are taken back one by one, as a database takes back a transaction, and the rest
-// stands. A word is called by its number; numbers are given out in the order of first use, so the
-// common beginning gives the same numbers.
+// 1. A scenario records. Operations and answers are small values that own no memory:
+//
+//     struct request { enum { map, unmap } what; int page; std::string text() const; };
+//     struct races_of_two {
+//         static constexpr int actors = 2;
+//         my_space<rw_lock<model_machine>> space;
+//         history<request, errc> log;
+//         void actor(int who) {
+//             log.record(who == 0 ? request{...} : request{...},
+//                        [&](request const& r) { return space.serve(r); });
+//         }
+//         void finish() { expect_explained_by<reference>(log); }   // or <my_space<big_lock<...>>>
+//     };
+//
+// 2. `reference` says what is right. Any of
+//      * a small model: copyable, `errc apply(request const&)`; with operator== states are
+//        remembered, which keeps long histories cheap;
+//      * the same with `bool admits(request const&, errc answered)` where several answers are right
+//        (a gup that may stop early);
+//      * the big-lock oracle: the subject itself on a lock that lets nobody overlap
+//        (`my_space<big_lock<model_machine>>` with apply()). It need not be copyable: for each
+//        order that is tried a fresh one is built and does the operations one after the other.
+//    A second argument may look at what is left behind: it is given the model after the last
+//    operation, and answers whether the subject looks alike.
+//
+// 3. A history that nothing explains is finding_kind::not_linearizable; its story shows the
+//    operations as intervals, the longest serial order that fits, and what comes after it.
+//
+// Which operations may not be swapped? precedence::real_time (the default): those where one was
+// answered before the other was called – linearizability (Herlihy and Wing, 1990). Call and answer
+// are then steps of the search, so that every overlap is tried, and cost executions.
+// precedence::causal: those where the answer happens-before the call. That costs nothing, asks for
+// less, and is the honest question under stale reads, which know no common clock.
 
-#include <mmhold/explore/choices.hpp>
-#include <mmhold/explore/operation.hpp>
+#include <mmhold/explore/clock.hpp>
+#include <mmhold/explore/model_machine.hpp>
+#include <mmhold/explore/serial_order.hpp>
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
 
 namespace mmhold {
 
-namespace detail {
-
-/// Who touched a word last.
-struct usage {
-    std::int16_t last_write{-1};
-    process_set readers{0};  // actors that read since
-    std::int16_t last_read[max_actors]{};
+/// Which of two operations of a history must stay the first.
+enum class precedence : std::uint8_t {
+    real_time,  ///< the one that was answered before the other was called
+    causal,     ///< the one whose answer happens-before the call of the other
 };
 
-/// One executed step, as the search needs it.
-struct step {
-    process by{0};
-    footprint what{};
-    std::uint64_t before{0};  // value that a write replaced
-    std::int16_t after[2]{-1,
-                          -1};  // steps that had to happen first (drains, the store behind a drain)
-    std::int16_t forwarded{-1};         // drain: the youngest load that the buffer served
-    predicate const* awaited{nullptr};  // await that needs the newest store: nothing older would do
-};
-
+/// Up to `Capacity` (at most 64) operations of one execution. A member of a scenario; used by its
+/// actors.
+template<class Operation, class Result, std::size_t Capacity = 16>
 class history {
+    static_assert(Capacity <= 64, "mmhold: a history has at most 64 operations");
+    static_assert(std::is_trivially_destructible_v<Operation> &&
+                      std::is_trivially_destructible_v<Result>,
+                  "mmhold: executions may be given up half-way: what is recorded owns no memory");
+
 public:
-    /// Is the step at `index` in the past of what p does next?
-    [[nodiscard]] bool in_past_of(process p, int index) const noexcept {
-        event const& e = event_at(index);
-        return last_[p] >= 0 && event_at(last_[p]).clock.covers(e.by, e.sequence);
-    }
-    [[nodiscard]] std::int16_t last_step_of(process p) const noexcept { return last_[p]; }
-    [[nodiscard]] int depth() const noexcept { return depth_; }
+    using operation = Operation;
+    using answer = Result;
 
-protected:
-    /// A step with its clock, and what has to be put back when it is taken back. 64 bytes.
-    struct event {
-        event_clock clock{};
-        std::uint64_t before{0};
-        footprint what{};
-        std::int16_t sequence{0};
-        std::int16_t previous_write{-1};
-        std::int16_t previous_read{-1};
-        std::int16_t previous_step{-1};     // of the same process
-        std::int16_t previous_special{-1};  // the last that was ordered, global or drains_all
-        process_set previous_readers{0};
-        std::int16_t parked_before{-1};  // see reduction::awaited_write
-        process by{0};
+    history() noexcept = default;
+    explicit history(precedence order) noexcept : order_{order} {}
 
-        [[nodiscard]] bool buffers() const noexcept { return what.has(footprint::buffers); }
-        [[nodiscard]] bool drains() const noexcept { return is_buffer(by); }
-    };
-
-    explicit history(std::size_t longest) : longest_{longest + 2}, used_(16) {
-        for (auto& last : last_) last = -1;
-        for (auto& heavy : last_heavy_) heavy = -1;
-    }
-    ~history() = default;
-
-    [[nodiscard]] event& event_at(int i) noexcept { return events_[static_cast<std::size_t>(i)]; }
-    [[nodiscard]] event const& event_at(int i) const noexcept {
-        return events_[static_cast<std::size_t>(i)];
-    }
-    [[nodiscard]] usage& usage_of(std::uint32_t word) {
-        if (word >= used_.size()) used_.resize(std::size_t{word} * 2);
-        return used_[word];
-    }
-    /// How many steps there will be room for, if not for that many yet.
-    [[nodiscard]] std::size_t room_for(std::size_t steps) const noexcept {
-        return std::min(longest_, std::max(std::size_t{64}, steps * 2));
-    }
-    void make_room(std::size_t room) { events_.resize(room); }
-
-    /// Takes back every step from `first` on; those before stay.
-    void take_back(int first) noexcept {
-        while (recorded_ > first) put_back(event_at(--recorded_));
-    }
-    /// Adds the step at `now`: its clock is there already.
-    void remember(std::int16_t now, step const& s) {
-        event& e = event_at(now);
-        e.by = s.by;
-        e.what = s.what;
-        e.before = s.before;
-        e.previous_step = last_[s.by];
-        last_[s.by] = now;
-        if (s.what.location != 0) remember_use(now, s, e);
-        if (s.what.has(footprint::ordered)) swap_in(last_ordered_, e, now);
-        if (s.what.has(footprint::drains_all)) swap_in(last_heavy_[s.what.owner], e, now);
-        if (s.what.has(footprint::global)) swap_in(last_global_, e, now);
-        recorded_ = now + 1;
-    }
-    [[nodiscard]] std::int16_t next_sequence(process p) const noexcept {
-        return static_cast<std::int16_t>(last_[p] >= 0 ? event_at(last_[p]).sequence + 1 : 1);
+    /// Does `op` by calling `deed(op)` and records it with its answer, which is passed on.
+    template<class Deed>
+    Result record(Operation op, Deed&& deed) {
+        auto const number = call(op);
+        Result answered = std::forward<Deed>(deed)(std::as_const(op));
+        respond(number, answered);
+        return answered;
     }
 
-    int depth_{0};     // steps so far
-    int recorded_{0};  // steps that are known, from this execution or an earlier one
-    std::int16_t last_[max_processes];
-    std::int16_t last_heavy_[max_actors];
-    std::int16_t last_ordered_{-1};
-    std::int16_t last_global_{-1};
+    /// The two halves of record(). call() answers the number that respond() wants.
+    [[nodiscard]] std::size_t call(Operation op) {
+        model_machine::expect(detail::running->who() >= 0, "history: only actors record");
+        model_machine::expect(count_ < Capacity, "history: more operations than its capacity");
+        if (order_ == precedence::real_time) detail::running->mark_call();
+        auto const number = count_++;
+        auto& mine = all_[number];
+        mine.record.op = std::move(op);
+        mine.record.actor = detail::running->who();
+        mine.record.called = ++moment_;
+        mine.record.answered = 0;
+        mine.known = detail::running->knowledge();
+        return number;
+    }
+    void respond(std::size_t number, Result answered) {
+        if (order_ == precedence::real_time) detail::running->mark_answer();
+        auto& mine = all_[number];
+        mine.record.answer = std::move(answered);
+        mine.record.answered = ++moment_;
+        auto const actor = static_cast<detail::process>(mine.record.actor);
+        auto const tick = detail::running->knowledge().ticks[actor];
+        // The last step of the operation; if it had none, what its actor does next.
+        bool const idle = tick == mine.known.ticks[actor];
+        mine.over_at = static_cast<std::int16_t>(idle ? tick : tick - 1);
+    }
+
+    /// How many operations were called so far.
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+
+    /// The operations in the order of their calls, each with the set of those that precede it.
+    [[nodiscard]] std::array<detail::recorded<Operation, Result>, Capacity> ordered() const {
+        std::array<detail::recorded<Operation, Result>, Capacity> all{};
+        for (std::size_t i = 0; i < count_; ++i) {
+            all[i] = all_[i].record;
+            all[i].first = 0;
+            for (std::size_t k = 0; k < count_; ++k) {
+                if (k != i && precedes(all_[k], all_[i])) all[i].first |= std::uint64_t{1} << k;
+            }
+        }
+        return all;
+    }
 
 private:
-    static void swap_in(std::int16_t& last, event& e, std::int16_t now) noexcept {
-        e.previous_special = last;
-        last = now;
-    }
-    void remember_use(std::int16_t now, step const& s, event& e) {
-        usage& used = usage_of(s.what.location);
-        auto& mine = used.last_read[s.what.owner];
-        e.previous_write = used.last_write;
-        e.previous_readers = used.readers;
-        e.previous_read = mine;
-        if (s.what.has(footprint::writes)) {
-            used.last_write = now;
-            used.readers = s.forwarded >= 0 ? only(s.what.owner) : process_set{0};
-            if (s.forwarded >= 0) mine = s.forwarded;
-        } else if (s.what.has(footprint::reads)) {
-            used.readers |= only(s.what.owner);
-            mine = now;
-        }
-    }
-    void put_back(event const& e) noexcept {
-        last_[e.by] = e.previous_step;
-        if (e.what.location != 0) {
-            usage& used = used_[e.what.location];
-            used.last_write = e.previous_write;
-            used.readers = e.previous_readers;
-            used.last_read[e.what.owner] = e.previous_read;
-        }
-        if (e.what.has(footprint::ordered)) last_ordered_ = e.previous_special;
-        if (e.what.has(footprint::drains_all)) last_heavy_[e.what.owner] = e.previous_special;
-        if (e.what.has(footprint::global)) last_global_ = e.previous_special;
+    struct entry {
+        detail::recorded<Operation, Result> record{};
+        detail::sync_clock known{};  // when it was called
+        std::int16_t over_at{0};     // tick
+    };
+    [[nodiscard]] bool precedes(entry const& a, entry const& b) const noexcept {
+        if (a.record.answered == 0) return false;
+        if (a.record.actor == b.record.actor || order_ == precedence::real_time)
+            return a.record.answered < b.record.called;
+        return b.known.covers(static_cast<detail::process>(a.record.actor), a.over_at);
     }
 
-    std::size_t longest_;
-    std::vector<event> events_{};
-    std::vector<usage> used_;
+    precedence order_{precedence::real_time};
+    std::size_t count_{0};
+    int moment_{0};
+    std::array<entry, Capacity> all_{};
 };
 
-}  // namespace detail
+/// Finds a serial order of the operations in which `Model` answers what was answered and
+/// `looks_alike(model)` holds at the end; without one the execution is not_linearizable. Call it
+/// from a scenario's finish().
+template<class Model, class Operation, class Result, std::size_t Capacity, class AtEnd>
+requires SequentialModel<Model, Operation, Result>
+void expect_explained_by(history<Operation, Result, Capacity> const& log, AtEnd looks_alike) {
+    using search = detail::serial_search<Model, Operation, Result>;
+    std::string headline;
+    std::string details;
+    {
+        auto const all = log.ordered();
+        std::span<detail::recorded<Operation, Result> const> const used{all.data(), log.size()};
+        auto const found = search::run(
+            used, [] { return model_machine::create<Model>(); },
+            [](Model* model) { model_machine::destroy(model); }, looks_alike);
+        if (found.explained) return;
+        headline = "no serial order of the " + std::to_string(log.size()) +
+                   " operations explains their answers";
+        details = detail::intervals_in_words(used, found);
+    }
+    detail::running->reject(finding_kind::not_linearizable, headline, details);
+}
+
+/// The same, whatever is left behind.
+template<class Model, class Operation, class Result, std::size_t Capacity>
+requires SequentialModel<Model, Operation, Result>
+void expect_explained_by(history<Operation, Result, Capacity> const& log) {
+    expect_explained_by<Model>(log, [](Model const&) { return true; });
+}
 
 }  // namespace mmhold

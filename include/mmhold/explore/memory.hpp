@@ -153,9 +153,10 @@ public:
     }
 
     void begin_execution() noexcept {
-        locations_.resize(heap_location + 1);  // 0: none
-        count_ = heap_location + 1;
+        locations_.resize(calls_location + 1);  // 0: none
+        count_ = calls_location + 1;
         locations_[heap_location] = location{};
+        locations_[calls_location] = location{};
         for (std::size_t i = 0; i < actors_.size(); ++i) {
             auto& a = actors_[i];
             a.known = a.at_release = a.not_acquired = sync_clock{};

@@ -294,8 +294,27 @@ struct model_machine {
     [[nodiscard]] static bool holds(void const* lock) {
         return detail::running == nullptr || detail::running->holds(lock);
     }
+    static constexpr void note(claim what, void const* object) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, nullptr, 1);
+    }
+    static constexpr void note(claim what, void const* object, void const* lock) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, lock, 1);
+    }
+    static constexpr void note(claim what, void const* object, std::uint64_t count) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, nullptr, count);
+    }
     [[nodiscard]] static std::uint64_t now() {
         return detail::running == nullptr ? 0 : detail::running->now();
+    }
+
+    /// Who asks: the number of the scenario's actor; -1 during set-up, at the end, and where no
+    /// exploration runs. What thread_local is on the host: all actors share one host thread, so
+    /// code that keeps something per thread is given a policy that asks here.
+    [[nodiscard]] static int actor() {
+        return detail::running == nullptr ? -1 : detail::running->who();
     }
 };
 

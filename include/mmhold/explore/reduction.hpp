@@ -21,7 +21,7 @@
 //   * a load served by the own store buffer reads nothing, but it becomes a reader of the word when
 //     the store drains; a compare_exchange that fails is a load.
 
-#include <mmhold/explore/history.hpp>
+#include <mmhold/explore/trail.hpp>
 #include <mmhold/explore/work_tree.hpp>
 
 #include <algorithm>
@@ -36,7 +36,7 @@ namespace mmhold {
 namespace detail {
 
 /// The steps of one execution in their order, and the alternatives at each of them.
-class reduction : public history {
+class reduction : public trail {
     class races;
 
 public:
@@ -79,7 +79,7 @@ protected:
     /// Is the opposite order of races owed?
     enum class owing : std::uint8_t { no, yes };
 
-    explicit reduction(std::size_t longest) : history{longest} {}
+    explicit reduction(std::size_t longest) : trail{longest} {}
     ~reduction() = default;
 
     [[nodiscard]] alternatives& node_at(int i) noexcept {

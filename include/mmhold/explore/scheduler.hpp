@@ -185,6 +185,12 @@ private:
                                    names_.of(held.back().lock)};
             });
         }
+        if (auto const* const off = claims_.off(self()); off != nullptr) {
+            fail(finding_kind::irq_unbalanced, [&] {
+                return std::string{actor_name() + " ends with interrupts off since step " +
+                                   std::to_string(off->begin.step)};
+            });
+        }
         actors_[self()].state = actor_state::finished;
         leave_for_good();
     }

@@ -75,7 +75,7 @@ public:
     void draw_every(std::uint64_t stride, std::uint64_t first, int length) noexcept {
         stride_ = stride;
         number_ = first;
-        length_ = length;
+        longest_ = length_ = length;
     }
     [[nodiscard]] int usual_length() const noexcept { return length_; }
     void work_on(work_tree& tree) noexcept { tree_ = &tree; }

@@ -50,6 +50,7 @@ enum class install_for : std::uint8_t {
 /// caller's. Error: no_memory.
 template<class Space>
 [[nodiscard]] constexpr result<pfn> allocate_page_for(Space& space, vma const& area) noexcept {
+    Space::machine::note(claim::used, &area);
     auto& frames = space.frames();
     auto const shared = area.flags.has(vma_flag::shared);
     auto const page = frames.allocate(shared ? frame_kind::page_cache : frame_kind::anonymous);

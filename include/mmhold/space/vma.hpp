@@ -41,6 +41,8 @@ enum class vma_flag : std::uint16_t {
     fsdax = 256,          ///< a file on persistent memory, mapped directly
     dirty_tracked = 512,  ///< a shared file whose pages must be announced before they are written
     shadow_stack = 1024,  ///< VM_SHADOW_STACK: writable by the hardware only
+    dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
+    wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
 };
 using vma_flags = flag_set<vma_flag>;
 
@@ -168,7 +170,8 @@ inline constexpr bool never = false;
 
 /// Where a vma was found. Worth nothing without the lock: view() wants to see a witness each time,
 /// and a reference from before the lock was given up is refused by the compiler (the proof in
-/// hand) or stops the program (an old vma_ref under a new hold). gup-semantics §6.2 #15.
+/// hand) or stops the program (an old vma_ref under a new hold, after the layout has changed; a
+/// model machine reports it even if it has not). gup-semantics §6.2 #15.
 template<class L>
 class vma_ref {
 public:
@@ -177,12 +180,15 @@ public:
     /// Made by lookups: `area` is guarded by `lock` and stays where it is as long as `*version`
     /// does not change.
     constexpr vma_ref(L const& lock, vma const& area, std::uint64_t const& version) noexcept
-        : lock_{&lock}, area_{&area}, version_{&version}, found_at_{version} {}
+        : lock_{&lock}, area_{&area}, version_{&version}, found_at_{version} {
+        note(claim::found_under);
+    }
 
     /// The vma. Precondition: `witness` holds this lock, and nobody has changed the layout since
     /// the lookup (else the program stops). The reference is good for as long as the hold.
     template<WitnessOf<L> W>
     [[nodiscard]] constexpr vma const& view(W const& witness) const noexcept {
+        note(claim::used);
         auto const current = witness.guards(*lock_) && *version_ == found_at_;
         if (!current) detail::this_vma_must_be_looked_up_again();
         return *area_;
@@ -204,6 +210,17 @@ public:
     }
 
 private:
+    // Locks that belong to no machine are not watched.
+    constexpr void note(claim what) const noexcept {
+        if constexpr (requires { typename L::machine; }) {
+            if (what == claim::found_under) {
+                L::machine::note(what, area_, lock_);
+            } else {
+                L::machine::note(what, area_);
+            }
+        }
+    }
+
     L const* lock_;
     vma const* area_;
     std::uint64_t const* version_;

@@ -75,11 +75,18 @@ TEST_CASE("workers: of several findings by lot the first one is reported", "[exp
     }
 }
 
-TEST_CASE("workers: searches by lot run as many executions as asked for", "[explore]") {
+TEST_CASE("workers: searches by lot run the same executions, as many as asked for", "[explore]") {
     using program = hazard_pointers<1, 1>;
     for (std::uint64_t const executions : {1U, 15U, 16U, 17U, 1001U}) {
-        plan how{.search = search_kind::random, .executions = executions, .workers = 4};
-        CHECK(explore<program>(how).executions == executions);
+        for (auto const kind : {search_kind::random, search_kind::pct}) {
+            plan how{.memory = memory_model::stale, .search = kind, .executions = executions};
+            auto const alone = explore<program>(how);
+            how.workers = 4;
+            auto const divided = explore<program>(how);
+            CHECK(divided.executions == executions);
+            CHECK(divided.events == alone.events);
+            CHECK(divided.longest == alone.longest);
+        }
     }
 }
 
