@@ -197,8 +197,8 @@ class gup_output;    // gup.hpp
 // unpin.hpp     unpin, put_pages
 
 // 10 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
-// 11 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book),
-//            history.hpp (history)
+// 11 explore/ model_machine.hpp (model_machine), plan.hpp (plan), history.hpp (history),
+//             scenario_book.hpp (scenario_book)
 // 11 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

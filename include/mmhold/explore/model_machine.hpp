@@ -66,8 +66,9 @@ template<class T>
 }
 /// The bits that a T has.
 template<class T>
-inline constexpr std::uint64_t width_mask =
-    sizeof(T) == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * sizeof(T) % 64)) - 1;
+inline constexpr std::uint64_t width_mask = sizeof(T) == 8
+                                                ? ~std::uint64_t{0}
+                                                : (std::uint64_t{1} << (8 * sizeof(T) % 64)) - 1;
 
 template<class O>
 [[nodiscard]] constexpr request request_for(O const& order, std::source_location where) noexcept {
@@ -148,11 +149,11 @@ public:
     T fetch_and(T value, O order, std::source_location at = std::source_location::current()) {
         return update(op_kind::bit_and, value, request_for(order, at));
     }
-    void notify_one() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one);
+    void notify_one(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one, at);
     }
-    void notify_all() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all);
+    void notify_all(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all, at);
     }
 
     /// Only model_machine::await and poll call it.

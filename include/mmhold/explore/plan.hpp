@@ -81,6 +81,7 @@ struct plan {
     wake_rule wakes{wake_rule::strict};
     after_finding on_finding{after_finding::stop};
     story_kind story{story_kind::told};
+    std::string command{};  ///< what starts this search in a shell; reports repeat it with --replay
 };
 
 /// What is wrong.

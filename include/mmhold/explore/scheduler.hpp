@@ -141,12 +141,8 @@ private:
     }
     void judge_end() {
         if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
-            fail(finding_kind::lost_wakeup, [&] {
-                return std::string{actor_text(wait->waiter) + " may sleep for ever on " +
-                                   name_of(wait->location) + ": step " +
-                                   std::to_string(wait->made_true_at) +
-                                   " made it true and nobody notified"};
-            });
+            if (story_ != nullptr && search_.tracks()) story_->mark_step(wait->made_true_at);
+            fail(finding_kind::lost_wakeup, [&] { return lost_wakeup_text(*wait); });
         }
         for (auto const& b : heap_.blocks()) {
             if (b.alive) {
@@ -156,6 +152,14 @@ private:
                 });
             }
         }
+    }
+
+    [[nodiscard]] std::string lost_wakeup_text(wake_ledger::wait const& w) const {
+        auto text = actor_text(w.waiter) + " may sleep for ever on " + name_of(w.location);
+        text += search_.tracks() ? ": " + actor_text(search_.who_did(w.made_true_at)) +
+                                       " made it true at step " + std::to_string(w.made_true_at)
+                                 : std::string{": it became true"};
+        return text + " and no notify came after that" + wakes_.calls_in_words(w);
     }
 
     static void act(void* self) {
@@ -242,10 +246,10 @@ private:
             story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
         }
         if (oldest.notified == wake_ledger::everybody) {
-            wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::all);
+            wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::all, owner);
         } else {
             for (int i = 0; i < oldest.notified; ++i) {
-                wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::one);
+                wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::one, owner);
             }
         }
         buffer.pop(static_cast<std::int16_t>(depth()));
@@ -288,6 +292,7 @@ private:
             phase_ = phase::observing;
             scenario_.blocked(scenario_object_);
         }
+        if (story_ != nullptr) tell_waiting();
         finding_.kind = finding_kind::deadlock;
         finding_.headline = deadlock_text();
         leave(ending::deadlock);

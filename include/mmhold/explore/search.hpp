@@ -30,6 +30,10 @@ public:
     [[nodiscard]] int depth() const noexcept { return depth_; }
     /// Was the choice at the present depth made in an earlier execution?
     [[nodiscard]] bool repeating() const noexcept { return depth_ < forced_; }
+    /// The actor whose step (or whose buffer's step) that was.
+    [[nodiscard]] process who_did(int step) const noexcept {
+        return owner_of(node_at(step).who.who);
+    }
     [[nodiscard]] process repeated() const noexcept { return node_at(depth_).who.who; }
 
     /// Starts over at the first step.
