@@ -18,6 +18,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -38,6 +39,12 @@ struct scenario_functions {
     void (*blocked)(void* scenario){nullptr};  // nullptr: none
     void (*finish)(void* scenario){nullptr};   // nullptr: none
     void (*destroy)(void* scenario){nullptr};
+};
+
+/// In which order locks are taken, over all executions of all workers.
+struct shared_lock_order {
+    std::mutex guard{};
+    lock_order_graph graph{};
 };
 
 /// Where an exploration stands.
@@ -79,7 +86,7 @@ protected:
         finding_.details.clear();
         ++number_;
         if (story_ != nullptr) story_->clear();
-        running_ = 0;
+        now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
     }
 
@@ -88,12 +95,20 @@ protected:
     /// Is an actor in control, so that accesses are steps?
     [[nodiscard]] bool acting() const noexcept { return phase_ == phase::actors; }
     [[nodiscard]] process self() const noexcept { return running_; }
+    /// What the actor in control knows and has seen.
+    [[nodiscard]] actor_memory& mine() noexcept { return *mine_; }
+    /// Hands control to `next`, as far as this book-keeping goes.
+    void now_running(process next) noexcept {
+        running_ = next;
+        me_ = &actors_[next];
+        mine_ = &memory_.of(next);
+    }
     /// Who did it, for headlines.
     [[nodiscard]] std::string actor_name() const {
         return phase_ == phase::set_up ? "the set-up" : acting() ? actor_text(self()) : "the end";
     }
     [[nodiscard]] std::uint32_t now_epoch() noexcept {
-        return acting() ? epoch(self(), memory_.of(self()).known.ticks[self()]) : 0;
+        return acting() ? epoch(self(), mine().known.ticks[self()]) : 0;
     }
 
     [[nodiscard]] instant here() noexcept { return {search_.depth(), now_epoch()}; }
@@ -207,7 +222,7 @@ protected:
             search_.blocked_heavy_fence(a.id);
         } else if (a.next.kind == op_kind::await &&
                    memory_.of(a.id).buffer.youngest(a.next.location) == nullptr) {
-            search_.blocked_await(a.id, memory_.at(a.next.location).used, a.next.done);
+            search_.blocked_await(a.id, a.next.location, a.next.done);
         }
     }
 
@@ -226,8 +241,8 @@ protected:
         return e == 0 ? std::string{"the set-up"} : actor_text(epoch_actor(e));
     }
     /// What became of a word: who changed it last, and whether he can do it again.
-    [[nodiscard]] std::string changes_of(std::uint32_t id, process asker) const {
-        int const step = memory_.at(id).used.last_write;
+    [[nodiscard]] std::string changes_of(std::uint32_t id, process asker) {
+        int const step = search_.last_write_of(id);
         if (step < 0) return search_.tracks() ? "nobody has changed it" : "";
         process const by = search_.who_did(step);
         if (by == asker) return "it changed that last itself, at step " + std::to_string(step);
@@ -245,7 +260,7 @@ protected:
         }
         return {};
     }
-    [[nodiscard]] std::string deadlock_text() const {
+    [[nodiscard]] std::string deadlock_text() {
         std::vector<stuck_actor> stuck;
         for (auto const& a : actors_) {
             if (a.state != actor_state::running) continue;
@@ -270,6 +285,25 @@ protected:
             story_->add(std::move(line));
         }
     }
+    /// How a lock is called in every execution of every worker.
+    [[nodiscard]] std::string lock_label(void const* lock) const {
+        auto text = names_.key(lock);
+        if (!text.starts_with("0x")) return text;
+        auto const* const at = static_cast<std::byte const*>(lock);
+        if (auto const* const b = heap_.containing(lock); b != nullptr) {
+            auto const number = static_cast<std::size_t>(b - heap_.blocks().data());
+            return "block " + std::to_string(number) + "+" + std::to_string(at - b->address);
+        }
+        auto const* const begin = static_cast<std::byte const*>(scenario_object_);
+        bool const inside = at >= begin && at < begin + scenario_.size;
+        return inside ? "scenario+" + std::to_string(at - begin) : text;
+    }
+    [[nodiscard]] std::vector<lock_order_graph::edge> add_lock_order(lock_order_graph::edge fresh) {
+        if (shared_order_ == nullptr) return lock_order_.add(std::move(fresh));
+        std::lock_guard const hold{shared_order_->guard};
+        return shared_order_->graph.add(std::move(fresh));
+    }
+
     void tell_remaining() {
         for (auto const& a : actors_) {
             auto const& buffer = memory_.of(a.id).buffer;
@@ -289,6 +323,8 @@ protected:
     lock_ledger locks_{};
     claim_ledger claims_{};
     lock_order_graph lock_order_{};
+    shared_lock_order* shared_order_{nullptr};  // of all workers, if there are several
+    void* scenario_object_{nullptr};
     wake_ledger wakes_{};
     story* story_{nullptr};
     finding finding_{};
@@ -297,6 +333,8 @@ protected:
     std::source_location announced_[max_actors]{};  // where, while a story is told
     std::vector<actor> actors_;
     process running_{0};
+    actor* me_{nullptr};           // actors_[running_]
+    actor_memory* mine_{nullptr};  // its memory: both are asked for several times per step
 };
 
 }  // namespace detail

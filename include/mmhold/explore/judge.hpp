@@ -43,7 +43,7 @@ public:
         bury(c.id, cell::dead);
         if (id == 0) return;
         location& l = memory_.at(id);
-        for (process q = 0; q < max_actors; ++q) {
+        for (process q = 0; !search_.known() && q < max_actors; ++q) {
             if (q == self() || memory_.of(self()).known.covers(q, l.touched.ticks[q])) continue;
             if (story_ != nullptr) tell_note("ends the life of " + name_of(id), {});
             clash(epoch(q, l.touched.ticks[q]), name_of(id));
@@ -96,6 +96,7 @@ public:
     }
     void lock_taken(void const* lock, lock_mode mode) {
         if (!acting()) return;
+        if (search_.known()) return locks_.take(self(), lock, mode);
         if (story_ != nullptr)
             tell_note((mode == lock_mode::shared ? "holds shared " : "holds ") + names_.of(lock),
                       {});
@@ -219,6 +220,7 @@ protected:
     // ---- judging ----
 
     void touch(field_cell& f, char const* how, bool changes) {
+        if (search_.known()) return;  // judged when it happened first
         if (mark_in(f.state) != field_cell::is_alive) used_after_death(&f);
         auto& mine = memory_.of(self()).known;
         std::uint32_t other = 0;
@@ -240,8 +242,8 @@ protected:
     }
     /// Leaves the text of the cycle in the finding, and the ways to its other edges.
     [[nodiscard]] bool closes_cycle(held_lock const& held, void const* then, lock_mode mode) {
-        auto const cycle = lock_order_.add({names_.key(held.lock), names_.key(then), held.mode,
-                                            mode, self(), search_.choices(), number_, now_epoch()});
+        auto const cycle = add_lock_order({lock_label(held.lock), lock_label(then), held.mode, mode,
+                                           self(), search_.choices(), number_, now_epoch()});
         finding_.headline.clear();
         chains_.clear();
         if (story_ != nullptr && !cycle.empty()) story_->mark_last();

@@ -158,7 +158,7 @@ public:
 
     /// Only model_machine::await and poll call it.
     template<class Predicate>
-    [[nodiscard]] T wait(Predicate const& done, exploration::waiting how, request r) const {
+    [[nodiscard]] T wait(Predicate const& done, exploration::waiting how, request const& r) const {
         auto const holds = [](void const* context, std::uint64_t value) {
             return static_cast<bool>(
                 (*static_cast<Predicate const*>(context))(from_bits<T>(value)));
@@ -167,7 +167,7 @@ public:
     }
 
 private:
-    T update(op_kind kind, T operand, request r) {
+    T update(op_kind kind, T operand, request const& r) {
         if (running == nullptr) {
             auto const changed = updated(kind, cell_.initial, to_bits(operand)) & width_mask<T>;
             return from_bits<T>(std::exchange(cell_.initial, changed));
@@ -283,7 +283,7 @@ struct model_machine {
         if (detail::running != nullptr) detail::running->name(object, text, index);
     }
     static void expect(bool condition, char const* text) {
-        if (detail::running != nullptr) detail::running->expect(condition, text);
+        if (!condition && detail::running != nullptr) detail::running->expect(condition, text);
     }
     static void lock_taken(void const* lock, lock_mode mode) {
         if (detail::running != nullptr) detail::running->lock_taken(lock, mode);
@@ -308,6 +308,13 @@ struct model_machine {
     }
     [[nodiscard]] static std::uint64_t now() {
         return detail::running == nullptr ? 0 : detail::running->now();
+    }
+
+    /// Who asks: the number of the scenario's actor; -1 during set-up, at the end, and where no
+    /// exploration runs. What thread_local is on the host: all actors share one host thread, so
+    /// code that keeps something per thread is given a policy that asks here.
+    [[nodiscard]] static int actor() {
+        return detail::running == nullptr ? -1 : detail::running->who();
     }
 };
 

@@ -12,6 +12,7 @@
 #include <mmhold/explore/plan.hpp>
 #include <mmhold/explore/sites.hpp>
 #include <mmhold/explore/story.hpp>
+#include <mmhold/explore/workers.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -23,18 +24,6 @@
 namespace mmhold {
 
 namespace detail {
-
-/// The exploration that static members of the model machine find, for a scope.
-class running_exploration {
-public:
-    explicit running_exploration(exploration& x) noexcept : outer_{std::exchange(running, &x)} {}
-    running_exploration(running_exploration const&) = delete;
-    running_exploration& operator=(running_exploration const&) = delete;
-    ~running_exploration() { running = outer_; }
-
-private:
-    exploration* outer_;
-};
 
 /// What a search with a budget came to.
 struct quick_answer {
@@ -50,7 +39,7 @@ struct quick_answer {
     site_table sites{p.sites, site_collection::off};
     for (auto const& w : with) sites.treat(w);
     auto const x = std::make_unique<exploration>(p, f, sites);
-    running_exploration const now{*x};
+    running_here const now{*x};
     quick_answer answer;
     for (bool more = true; more && answer.executions < budget;) {
         auto const how = x->run_one();

@@ -33,15 +33,6 @@ namespace detail {
         begin = end + 1;
     }
 }
-/// The token of the finding that `x` has just made.
-[[nodiscard]] inline std::string token_of(exploration& x) {
-    std::string token;
-    if (x.found().kind == finding_kind::lock_order) {
-        for (auto const& way : x.other_chains()) token += to_token(way) + '+';
-    }
-    return token + to_token(x.choices().choices());
-}
-
 /// One exploration that follows scripts.
 class follower {
 public:
@@ -53,7 +44,7 @@ public:
     /// made in `script`.
     [[nodiscard]] finding follow(std::vector<choice>& script, search::script_rule rule,
                                  story* listener) {
-        running_exploration const now{*x_};
+        running_here const now{*x_};
         x_->choices().follow(script, rule);
         x_->tell(listener);
         auto const how = x_->run_one();

@@ -31,6 +31,7 @@
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/resident_set.hpp>
 #include <mmhold/space/space_config.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -65,6 +66,7 @@ public:
     using tables_type = typename Config::tables;
     using observer_type = typename Config::observer;
     using flush_type = typename Config::flush;
+    using swap_type = typename detail::swap_of<Config>::type;
     using cpu_type = cpu<reclaimer>;
     using pool_type = frame_pool<machine>;
     using table_type = page_table<format, tables_type>;
@@ -113,6 +115,11 @@ public:
     [[nodiscard]] constexpr layout_limits const& limits() const noexcept {
         return layout_.limits();
     }
+
+    /// Where pages are swapped out to; nullptr: nowhere. Set it before anybody uses the space; the
+    /// store outlives it.
+    [[nodiscard]] constexpr swap_type* swap() const noexcept { return swap_; }
+    constexpr void use_swap(swap_type& store) noexcept { swap_ = &store; }
 
     /// Odd while fork copies the page tables: gup_fast does not pin then (gup-semantics §5.1 item
     /// 7).
@@ -169,9 +176,10 @@ public:
         resident_.add(frames_.kind(entry.target), frames_.attributes(entry.target), pages);
     }
     /// For who has just removed `entry`, lock still held. True: the caller has to put() the
-    /// references, once the translation is flushed.
+    /// references, once the translation is flushed. A swapped entry gives its slot back here.
     [[nodiscard]] constexpr bool note_unmapped(page_entry const& entry,
                                                std::uint64_t pages) noexcept {
+        if (is_swapped(entry) && swap_ != nullptr) swap_->release(slot_of(entry));
         if (!is_counted(entry)) return false;
         if (frames_.kind(entry.target) != frame_kind::anonymous) {
             if (entry.dirty) frames_.mark_dirty(entry.target);
@@ -283,6 +291,18 @@ public:
         return hole ? errc::no_memory : errc::ok;
     }
 
+    /// Everything goes but the space itself: pages, tables below the root, mappings. It is empty
+    /// then, and as good as new. Cannot fail for want of memory.
+    constexpr void unmap_all_locked(held_exclusive<lock_type> const& held, cpu_type& me) {
+        if (admit(held, me) != errc::ok) return;
+        unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
+        auto const emptied = table_.unmap(me, all_pages(), gone, flush());
+        auto const freed =
+            table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
+        machine::expect(emptied && freed, "unmap_all: no leaf reaches over the end of user space");
+        layout_.clear();
+    }
+
     /// The end of the process: all pages and tables go, then the mappings. Only those who hold the
     /// lock may still be at work, nobody else walks. valid() is false afterwards.
     constexpr void exit(cpu_type& me) requires BlockingMmLock<lock_type> {
@@ -373,6 +393,7 @@ private:
     reclaimer& domain_;
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<observer_type> observer_;
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<flush_type> flush_;
+    swap_type* swap_{nullptr};
     lock_type lock_{};
     seq_count<machine> write_protect_seq_{};
     typename machine::template atomic<std::uint32_t> has_pinned_{};

@@ -227,16 +227,30 @@ public:
         return true;
     }
 
+    /// Takes all references away, if they are exactly `expected` (at least 1): those the caller
+    /// knows of and answers for. Then nobody else holds the folio, and every grab is refused until
+    /// unfreeze(). A pin is 1024 references that nobody expected. (§6.1, migration: "freeze to 0")
+    [[nodiscard]] constexpr bool try_freeze(pfn page, std::uint32_t expected) noexcept {
+        M::expect(expected != 0, "frame_pool::try_freeze: a free folio cannot be frozen");
+        // (frame.freeze) acquire: former holders are done with the folio; pairs with (frame.put).
+        return table::folio(page).references.compare_exchange(expected, 0,
+                                                              acquire("frame.freeze"));
+    }
+    /// Gives a frozen folio `references` again.
+    constexpr void unfreeze(pfn page, std::uint32_t references) noexcept {
+        auto& count = table::folio(page).references;
+        M::expect(count.load(relaxed) == 0, "frame_pool::unfreeze: the folio is not frozen");
+        // (frame.unfreeze) release: who adds a reference sees what was done meanwhile; pairs with
+        // (frame.grab).
+        count.store(references, release("frame.unfreeze"));
+    }
+
     /// Makes single pages of a folio, each with one reference: the caller's, who has the only one
     /// of the folio. Meanwhile every grab is refused (§6.1, "folio split"). busy: not the only one.
     [[nodiscard]] constexpr result<void> split_folio(pfn page) noexcept {
         auto const head = table::head_index(page);
         auto const pages = pages_of(table::order_at(head));
-        std::uint32_t only_ours = 1;
-        // (frame.freeze) acquire: former holders are done with the folio; pairs with (frame.put).
-        if (!table::at(head).references.compare_exchange(only_ours, 0, acquire("frame.freeze"))) {
-            return errc::busy;
-        }
+        if (!try_freeze(page, 1)) return errc::busy;
         M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was split");
         auto const shared_state =
             detail::frame_state::folio_part(table::at(head).state.load(relaxed));
@@ -300,7 +314,7 @@ private:
         auto seen = references.load(relaxed);
         while (seen != 0 && n <= detail::max_references - seen) {
             // (frame.grab) acquire: the folio is seen as it was set up before its first reference;
-            // pairs with (frame.publish, frame.thaw).
+            // pairs with (frame.publish, frame.thaw, frame.unfreeze).
             if (references.compare_exchange(seen, seen + n, acquire("frame.grab"))) return true;
         }
         return false;

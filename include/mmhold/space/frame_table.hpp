@@ -65,6 +65,24 @@ public:
         remove_bits(index(page), detail::frame_state::exclusive);
     }
 
+    /// The page stands in its page table as "moving" (page_marker.hpp) from now on; no longer. Set
+    /// before the marker can be seen, cleared after it is gone, by who holds the page.
+    constexpr void set_moving(pfn page) noexcept {
+        add_bits(index(page), detail::frame_state::moving);
+    }
+    constexpr void clear_moving(pfn page) noexcept {
+        remove_bits(index(page), detail::frame_state::moving);
+    }
+    /// Waits until `page`, found in a marker, is not moving; then the entry is to be looked at
+    /// again. Looks again and again: a move takes as long as it takes to copy a page. No page table
+    /// lock may be held.
+    constexpr void await_moved(pfn page) const noexcept {
+        // Relaxed: the page table lock, taken next, orders us behind the mover.
+        (void)M::poll(
+            frames_[index(page)].state,
+            [](std::uint32_t word) { return (word & detail::frame_state::moving) == 0; }, relaxed);
+    }
+
     /// Have the folio's contents been changed, so that they must be written back some day?
     [[nodiscard]] constexpr bool dirty(pfn page) const noexcept {
         return (folio_state(page) & detail::frame_state::dirty) != 0;

@@ -67,4 +67,24 @@ struct mmap_request {
     return area;
 }
 
+/// The request that maps `area` again, at its place, in another address space: make_vma of it at
+/// area.span is `area`.
+[[nodiscard]] constexpr mmap_request request_for(vma const& area) noexcept {
+    auto const shared = area.flags.has(vma_flag::shared);
+    mmap_request request;
+    request.hint = area.span.start();
+    request.pages = page_count{area.span.pages()};
+    request.prot = area.prot;
+    request.flags = mmap_flags{mmap_flag::fixed}.with_if(shared, mmap_flag::shared);
+    request.kind = area.kind;
+    request.may = area.may;
+    request.properties = area.flags;
+    request.pkey = area.pkey;
+    request.source = area.source;
+    request.file = area.file;
+    request.file_page = area.file_page;
+    request.name = area.name;
+    return request;
+}
+
 }  // namespace mmhold

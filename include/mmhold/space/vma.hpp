@@ -41,6 +41,8 @@ enum class vma_flag : std::uint16_t {
     fsdax = 256,          ///< a file on persistent memory, mapped directly
     dirty_tracked = 512,  ///< a shared file whose pages must be announced before they are written
     shadow_stack = 1024,  ///< VM_SHADOW_STACK: writable by the hardware only
+    dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
+    wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
 };
 using vma_flags = flag_set<vma_flag>;
 

@@ -63,3 +63,21 @@ TEST_CASE("shared anonymous memory is shared memory") {
     CHECK_FALSE(is_anonymous(area));
     CHECK(is_anonymous(make_vma({.pages = page_count{1}}, {})));
 }
+
+TEST_CASE("a mapping becomes the request that would make it again") {
+    vma area;
+    area.span = *page_span::from(virt_addr{8 * page_size}, page_count{3});
+    area.prot = prot::r;
+    area.may = prot::rw;
+    area.flags = {vma_flag::shared, vma_flag::dont_expand};
+    area.kind = vma_kind::file;
+    area.pkey = 5;
+    area.file = 4;
+    area.file_page = 17;
+    area.name = vma_name{"library"};
+    CHECK(make_vma(request_for(area), area.span) == area);
+    CHECK(request_for(area).hint == area.span.start());
+    area.flags = {};
+    area.kind = vma_kind::heap;
+    CHECK(make_vma(request_for(area), area.span) == area);
+}
