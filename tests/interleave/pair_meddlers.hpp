@@ -6,6 +6,7 @@
 
 #include "pair_world.hpp"
 
+#include <mmhold/explore/scenario_book.hpp>
 #include <mmhold/space/unmapped_pages.hpp>
 
 #include <cstdint>
@@ -29,6 +30,7 @@ struct meddler_traits {
     std::uint64_t page{0};   ///< which of the taker's pages it is about
     errc refusal{errc::ok};  ///< what a taker may be told; ok: it gets its page
     bool ends_the_space{false};
+    reach how_far{reach::complete};  ///< against a gup that faults and looks again
 };
 
 /// In place of a meddler where there is none.
@@ -100,7 +102,7 @@ struct table_freeing_meddler {
 struct table_reclaiming_meddler {
     static constexpr char const* name = "table_reclaim";
     static constexpr meddler_traits traits{
-        .start = {.what = beginning::present::table}, .fate = fate_of_page::replaced};
+        .start = {.what = beginning::present::table}, .fate = fate_of_page::replaced, .how_far = reach::tso_only};
     template<class World>
     static void act(World& w) {
         auto const held = held_shared<typename World::lock_type>::acquire(w.space.lock());
@@ -117,19 +119,6 @@ struct protecting_meddler {
         (void)w.space.mprotect(w.second, w.pages(1), prot::r);
         auto const knows = w.tlb.cached && w.tlb.cached->writable;
         World::M::expect(!knows, "a TLB lets a page be written after mprotect returned");
-    }
-};
-
-/// The same of a second page: the lockless half of gup gets one page, and its other half an error.
-struct protecting_second_meddler {
-    static constexpr char const* name = "protect_second";
-    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1},
-                                           .fate = fate_of_page::read_only,
-                                           .page = 1,
-                                           .refusal = errc::bad_address};
-    template<class World>
-    static void act(World& w) {
-        (void)w.space.mprotect(w.second, *page_span::from(w.place.plus(page_size), page_count{1}), prot::r);
     }
 };
 
@@ -193,10 +182,21 @@ struct discarding_meddler {
     }
 };
 
+/// The same of a second page: the lockless half of gup gets one page, its other half a fresh one.
+struct discarding_second_meddler {
+    static constexpr char const* name = "discard_second";
+    static constexpr meddler_traits traits{
+        .start = {.pages = 2, .neighbour = 1}, .fate = fate_of_page::replaced, .page = 1};
+    template<class World>
+    static void act(World& w) {
+        (void)w.space.dontneed(w.second, *page_span::from(w.place.plus(page_size), page_count{1}));
+    }
+};
+
 /// The same for a whole table's worth, which takes the table away (PT_RECLAIM).
 struct discarding_all_meddler {
     static constexpr char const* name = "discard_all";
-    static constexpr meddler_traits traits{.start = {.pages = 4}, .fate = fate_of_page::replaced};
+    static constexpr meddler_traits traits{.start = {.pages = 4}, .fate = fate_of_page::replaced, .how_far = reach::sampled};
     template<class World>
     static void act(World& w) {
         (void)w.space.dontneed(w.second, w.pages(4));
@@ -208,7 +208,7 @@ struct discarding_all_meddler {
 struct exiting_meddler {
     static constexpr char const* name = "exit";
     static constexpr meddler_traits traits{
-        .fate = fate_of_page::removed, .refusal = errc::bad_address, .ends_the_space = true};
+        .fate = fate_of_page::removed, .refusal = errc::bad_address, .ends_the_space = true, .how_far = reach::sampled};
     template<class World>
     static void act(World& w) {
         w.space.exit(w.second);

@@ -5,6 +5,7 @@
 
 #include "pair_meddler_mutants.hpp"
 #include "pair_mutants.hpp"
+#include "pair_userfault_mutants.hpp"
 
 namespace mmhold_test {
 
@@ -16,14 +17,12 @@ inline void add_taker_mutants(scenario_book& book) {
         "pair.gup_fast_only_against_unmap", "leaf_not_rechecked", "takes the page on its first look");
     book.add_mutant<pair<gup_fast_taker<1, other_parts<leaf_unchecked>>, discarding_meddler>>(
         "pair.gup_fast_against_discard", "leaf_not_rechecked", "the same, found by discarding");
-    book.add_mutant<pair<pin_fast_taker<1, other_parts<leaf_unchecked>>, protecting_meddler>>(
-        "pair.pin_fast_against_protect", "leaf_not_rechecked", "may write what has become read-only");
     book.add_mutant<pair<pin_fast_taker<1, other_parts<parent_unchecked>>, collapsing_meddler, no_ipi>>(
         "pair.pin_fast_against_collapse", "parent_not_rechecked_and_no_ipi", "trusts a table that was detached");
     book.add_mutant<pair<gup_fast_only_taker<1, other_parts<link_unchecked>>, table_freeing_meddler>>(
         "pair.gup_fast_only_against_table_free", "link_not_rechecked", "protects a table and does not look again");
-    book.add_mutant<pair<gup_fast_taker<1, other_parts<link_unchecked>>, discarding_all_meddler>>(
-        "pair.gup_fast_against_discard_all", "link_not_rechecked", "the same, found by PT_RECLAIM");
+    book.add_mutant<pair<gup_fast_only_taker<1, other_parts<link_unchecked>>, discarding_all_meddler>>(
+        "pair.gup_fast_only_against_discard_all", "link_not_rechecked", "the same, found by PT_RECLAIM");
     book.add_mutant<pair<gup_fast_only_taker<1, other_parts<grabs_freed>>, unmapping_meddler>>(
         "pair.gup_fast_only_against_unmap", "grabs_a_freed_page", "adds a reference where there is none");
     book.add_mutant<pair<gup_fast_only_taker<1, other_parts<grabs_nothing>>, discarding_meddler>>(
@@ -42,8 +41,8 @@ inline void add_taker_mutants(scenario_book& book) {
         "pair.fault_against_protect", "lock_given_up_before_install", "installs with rights that are gone");
     book.add_mutant<pair<wrong_sum_taker<sum_bug::error_hides_pages>, unmapping_second_meddler>>(
         "pair.gup_fast_two_against_unmap_second", "error_hides_pages", "the slow half's error, the fast half's leak");
-    book.add_mutant<pair<wrong_sum_taker<sum_bug::pages_not_advanced>, protecting_second_meddler>>(
-        "pair.gup_fast_two_against_protect_second", "pages_not_advanced", "the second page overwrites the first");
+    book.add_mutant<pair<wrong_sum_taker<sum_bug::pages_not_advanced>, discarding_second_meddler>>(
+        "pair.gup_fast_two_against_discard_second", "pages_not_advanced", "the second page overwrites the first");
 }
 
 /// Meddlers without one.
@@ -87,17 +86,12 @@ inline void add_meddler_mutants(scenario_book& book) {
         "pair.gup_locked_against_split", "table_linked_before_filled", "a fault fills the hole");
     book.add_mutant<pair<fault_taker<>, mapping_meddler, writers_share>>(
         "pair.fault_against_map", "lock_held_shared", "changes the layout among readers");
-    book.add_mutant<pair<gup_locked_taker<>, table_freeing_meddler, writers_share>>(
-        "pair.gup_locked_against_table_free", "lock_held_shared", "munmap among readers");
+    book.add_mutant<pair<fault_taker<>, table_freeing_meddler, writers_share>>(
+        "pair.fault_against_table_free", "lock_held_shared", "munmap among faults");
     book.add_mutant<pair<gup_fast_taker<>, exiting_early_meddler>>(
         "pair.gup_fast_against_exit", "users_not_waited_for", "the root goes while it is walked");
     book.add_mutant<pair<gup_unlocked_taker<>, exiting_meddler, writers_share>>(
         "pair.gup_unlocked_against_exit", "lock_held_shared", "frees the tables among faults");
-}
-
-inline void add_pair_mutants(scenario_book& book) {
-    add_taker_mutants(book);
-    add_meddler_mutants(book);
 }
 
 }  // namespace mmhold_test

@@ -164,24 +164,48 @@ using meddlers =
               table_reclaiming_meddler, protecting_meddler, splitting_meddler, collapsing_meddler,
               discarding_meddler, discarding_all_meddler, exiting_meddler>;
 
-/// What the table says about a pair.
+/// How far the search of a pair goes in the runs of every day. `mmhold_explore --scenario NAME` searches any pair
+/// to its end.
 template<class Taker, class Meddler>
-std::string pair_name() {
-    return std::string{"pair."} + Taker::name + "_against_" + Meddler::name;
+constexpr reach reach_of_pair() {
+    if (pair<Taker, Meddler>::counts_users) return reach::complete;
+    return Taker::traits.faults_and_looks_again ? Meddler::traits.how_far : reach::complete;
 }
 
-template<class Taker, class... Meddlers>
-void add_pair_row(scenario_book& book, type_list<Meddlers...>) {
-    (book.add<pair<Taker, Meddlers>>(pair_name<Taker, Meddlers>(), std::string{Taker::name} + " while " + Meddlers::name + " is at work"), ...);
-}
+/// One row of the table: a taker, all meddlers.
+template<class Taker>
+struct pair_row {
+    template<class... Meddlers>
+    static void add(scenario_book& book, type_list<Meddlers...>) {
+        auto const name = std::string{"pair."} + Taker::name + "_against_";
+        (book.add<pair<Taker, Meddlers>>(name + Meddlers::name,
+                                         std::string{Taker::name} + " of a page; meddler: " + Meddlers::name,
+                                         reach_of_pair<Taker, Meddlers>()),
+         ...);
+    }
+};
 template<class... Takers>
 void add_pair_rows(scenario_book& book, type_list<Takers...>) {
-    (add_pair_row<Takers>(book, meddlers{}), ...);
+    (pair_row<Takers>::add(book, meddlers{}), ...);
 }
 
-inline void add_pair_scenarios(scenario_book& book) {
-    add_pair_rows(book, lockless_takers{});
-    add_pair_rows(book, locking_takers{});
+/// Pairs of two pages, and of two takers.
+inline void add_more_pairs(scenario_book& book) {
+    book.add<pair<gup_fast_taker<2>, unmapping_second_meddler>>("pair.gup_fast_two_against_unmap_second",
+                                                                "gup_fast of two pages, the second is unmapped");
+    book.add<pair<gup_fast_taker<2>, discarding_second_meddler>>("pair.gup_fast_two_against_discard_second",
+                                                                 "gup_fast of two pages, the second is discarded");
+    book.add<pair<pin_fast_taker<2>, unmapping_second_meddler>>("pair.pin_fast_two_against_unmap_second",
+                                                                "pin_fast of two pages, the second is unmapped");
+    book.add<pair<gup_unlocked_taker<2>, unmapping_second_meddler>>("pair.gup_unlocked_two_against_unmap_second",
+                                                                    "gup_unlocked of two pages, the second is unmapped");
+    book.add<two_takers<fault_taker<>, fault_taker<>>>("pair.fault_beside_fault", "two faults on one entry");
+    book.add<two_takers<gup_fast_only_taker<>, fault_taker<>>>("pair.gup_fast_only_beside_fault",
+                                                               "the lockless walk and the fault that fills its entry");
+    book.add<two_takers<gup_fast_taker<>, fault_taker<>>>("pair.gup_fast_beside_fault",
+                                                          "gup_fast and a fault on one page");
+    book.add<two_takers<gup_unlocked_taker<>, pin_fast_taker<>>>("pair.gup_unlocked_beside_pin_fast",
+                                                                 "two ways of gup, one missing page", reach::tso_only);
 }
 
 }  // namespace mmhold_test

@@ -51,6 +51,7 @@ struct taker_traits {
     bool starts_without_page{false};
     bool walks_without_lock{false};
     bool keeps_until_the_end{false};
+    bool faults_and_looks_again{false};  ///< its searches are the largest
 };
 
 template<std::uint64_t Pages>
@@ -59,7 +60,7 @@ using gup_pages = std::array<pfn, Pages>;
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_fast_taker {
     static constexpr char const* name = "gup_fast";
-    static constexpr taker_traits traits{.walks_without_lock = true};
+    static constexpr taker_traits traits{.walks_without_lock = true, .faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -86,7 +87,10 @@ template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct pin_fast_taker {
     static constexpr char const* name = "pin_fast";
     static constexpr taker_traits traits{
-        .how = holding::pin, .walks_without_lock = true, .keeps_until_the_end = true};
+        .how = holding::pin,
+                                         .walks_without_lock = true,
+                                         .keeps_until_the_end = true,
+                                         .faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -100,7 +104,7 @@ struct pin_fast_taker {
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_locked_taker {
     static constexpr char const* name = "gup_locked";
-    static constexpr taker_traits traits{};
+    static constexpr taker_traits traits{.faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -121,7 +125,7 @@ struct gup_locked_taker {
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_unlocked_taker {
     static constexpr char const* name = "gup_unlocked";
-    static constexpr taker_traits traits{};
+    static constexpr taker_traits traits{.faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {

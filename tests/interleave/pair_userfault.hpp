@@ -36,6 +36,16 @@ struct unregistering_meddler {
     static constexpr meddler_traits traits{.fate = fate_of_page::replaced};
 };
 
+/// Nobody meddles, and a second page is there; or the first one is, and the second is missing.
+struct second_page_present : nobody_meddles {
+    static constexpr char const* name = "nobody_first_missing";
+    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1}, .fate = fate_of_page::replaced};
+};
+struct first_page_present : nobody_meddles {
+    static constexpr char const* name = "nobody_second_missing";
+    static constexpr meddler_traits traits{.start = {.pages = 2}, .fate = fate_of_page::replaced, .page = 1};
+};
+
 /// The userfault of the library; a mutant stands in for it with the same members.
 template<class Space>
 using usual_userfault = userfault<Space>;
@@ -55,7 +65,7 @@ struct userfault_pair {
     Userfault<space_type> supplier{w.space};
 
     userfault_pair() {
-        auto const done = supplier.register_range(w.first, w.pages(1));
+        auto const done = supplier.register_range(w.third, missing());
         M::expect(done.has_value(), "the range is registered");
     }
     void actor(int who) {
@@ -76,8 +86,12 @@ struct userfault_pair {
 private:
     static constexpr beginning start() {
         auto start = Meddler::traits.start;
-        if (start.what == beginning::present::page) start.what = beginning::present::nothing;
+        auto const first_is_missing = Meddler::traits.page == 0;
+        if (first_is_missing && start.what == beginning::present::page) start.what = beginning::present::nothing;
         return start;
+    }
+    static page_span missing() {
+        return *page_span::from(world::place.plus(Meddler::traits.page * page_size), page_count{1});
     }
     void take() {
         taker.take(w.first);
@@ -87,14 +101,14 @@ private:
         if constexpr (std::is_same_v<Meddler, closing_meddler>) {
             (void)supplier.close(w.second);
         } else if constexpr (std::is_same_v<Meddler, unregistering_meddler>) {
-            (void)supplier.unregister_range(w.second, w.pages(1));
+            (void)supplier.unregister_range(w.second, missing());
         } else {
             Meddler::act(w);
         }
     }
     void serve() {
         auto& me = w.third;
-        if (When == serving::once) return (void)supply_page(me, w.pages(1));
+        if (When == serving::once) return (void)supply_page(me, missing());
         while (auto const event = supplier.wait_event(me.current(), wait_mode::killable)) {
             auto const range = *page_span::from(event->address, page_count{1});
             if (supply_page(me, range).pages == 0) (void)supplier.wake(range);
@@ -111,7 +125,7 @@ using userfault_meddlers =
               protecting_meddler, discarding_meddler, exiting_meddler, killing_meddler, closing_meddler,
               unregistering_meddler>;
 /// Those after which one event at most has been answered: their pairs are searched completely.
-using userfault_once = type_list<nobody_meddles, killing_meddler, closing_meddler>;
+using userfault_once = type_list<nobody_meddles, killing_meddler, closing_meddler, unregistering_meddler>;
 using userfault_few = type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler, protecting_meddler,
                                 unregistering_meddler>;
 using userfault_many = type_list<nobody_meddles, table_reclaiming_meddler, discarding_meddler, exiting_meddler,

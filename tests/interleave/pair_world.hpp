@@ -294,31 +294,33 @@ private:
         M::expect(!now->writable || may_write, "a page is writable where the mapping is not");
     }
 
+    // By a cpu of its own: what a cpu has walked to before stays named in its slots, and would hide a bug.
     void arrange(beginning const& start) {
+        cpu_type boot{domain};
         using enum beginning::present;
         if (start.pages == 0) return;
-        (void)space.mmap(first, fixed(start.pages));
+        (void)space.mmap(boot, fixed(start.pages));
         switch (start.what) {
             case nothing: break;
-            case table: (void)space.table().lock_leaf(first, place, 0, if_absent::create); break;
-            case page: put_page(0); break;
-            case folio: put_folio(leaf); break;
-            case read_only_folio: put_folio(read_only_leaf); break;
+            case table: (void)space.table().lock_leaf(boot, place, 0, if_absent::create); break;
+            case page: put_page(boot, 0); break;
+            case folio: put_folio(boot, leaf); break;
+            case read_only_folio: put_folio(boot, read_only_leaf); break;
         }
-        if (start.neighbour != 0) put_page(start.neighbour);
+        if (start.neighbour != 0) put_page(boot, start.neighbour);
         original = translate(0);
         if (original) tlb.cached = {original->frame, original->life, original->writable};
     }
-    void put_page(std::uint64_t n) {
+    void put_page(cpu_type& boot, std::uint64_t n) {
         auto const page = frames.allocate(frame_kind::anonymous);
         frames.set_exclusive(*page);
-        (void)install_page(space, first, place.plus(n * page_size), leaf(*page));
+        (void)install_page(space, boot, place.plus(n * page_size), leaf(*page));
     }
-    void put_folio(page_entry (*entry_for)(pfn)) {
+    void put_folio(cpu_type& boot, page_entry (*entry_for)(pfn)) {
         auto const head = frames.allocate(frame_kind::anonymous, 2);
         frames.get(*head, 3);
         for (std::uint64_t n = 0; n < 4; ++n) frames.set_exclusive(head->plus(n));
-        (void)space.table().map(first, place, entry_for(*head), 1);
+        (void)space.table().map(boot, place, entry_for(*head), 1);
         space.note_mapped(entry_for(*head), 4);
     }
     static page_entry leaf(pfn page) {

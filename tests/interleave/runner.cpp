@@ -4,6 +4,7 @@
 
 #include "gup_scenarios.hpp"
 #include "lock_scenarios.hpp"
+#include "pair_book.hpp"
 #include "reclaim_scenarios.hpp"
 #include "space_scenarios.hpp"
 #include "task_scenarios.hpp"
@@ -15,5 +16,7 @@ int main(int count, char** arguments) {
     mmhold_test::add_reclaim_scenarios(book);
     mmhold_test::add_space_scenarios(book);
     mmhold_test::add_gup_scenarios(book);
+    mmhold_test::add_pair_scenarios(book);
+    mmhold_test::add_pair_mutants(book);
     return mmhold::run_explorer(book, count, arguments);
 }
