@@ -10,6 +10,7 @@
 #include "race_fork_scenarios.hpp"
 #include "race_page_scenarios.hpp"
 #include "races.hpp"
+#include "pair_book.hpp"
 #include "reclaim_scenarios.hpp"
 #include "space_scenarios.hpp"
 #include "task_scenarios.hpp"
@@ -27,5 +28,7 @@ int main(int count, char** arguments) {
     mmhold_test::add_race_entry_scenarios(book);
     mmhold_test::add_races(book);
     mmhold_test::add_fork_scenarios(book);
+    mmhold_test::add_pair_scenarios(book);
+    mmhold_test::add_pair_mutants(book);
     return mmhold::run_explorer(book, count, arguments);
 }
