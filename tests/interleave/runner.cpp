@@ -3,6 +3,7 @@
 #include <mmhold/explore/runner.hpp>
 
 #include "entry_scenarios.hpp"
+#include "fork_scenarios.hpp"
 #include "gup_scenarios.hpp"
 #include "lock_scenarios.hpp"
 #include "pager_scenarios.hpp"
@@ -31,5 +32,6 @@ int main(int count, char** arguments) {
     mmhold_test::add_race_fault_scenarios(book);
     mmhold_test::add_race_entry_scenarios(book);
     mmhold_test::add_races(book);
+    mmhold_test::add_fork_scenarios(book);
     return mmhold::run_explorer(book, count, arguments);
 }
