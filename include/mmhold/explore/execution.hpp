@@ -17,6 +17,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,12 @@ struct scenario_functions {
     void (*blocked)(void* scenario){nullptr};  // nullptr: none
     void (*finish)(void* scenario){nullptr};   // nullptr: none
     void (*destroy)(void* scenario){nullptr};
+};
+
+/// In which order locks are taken, over all executions of all workers.
+struct shared_lock_order {
+    std::mutex guard{};
+    lock_order_graph graph{};
 };
 
 /// Where an exploration stands.
@@ -241,6 +248,25 @@ protected:
         return text;
     }
 
+    /// How a lock is called in every execution of every worker.
+    [[nodiscard]] std::string lock_label(void const* lock) const {
+        auto text = names_.of(lock);
+        if (!text.starts_with("0x")) return text;
+        auto const* const at = static_cast<std::byte const*>(lock);
+        if (auto const* const b = heap_.containing(lock); b != nullptr) {
+            auto const number = static_cast<std::size_t>(b - heap_.blocks().data());
+            return "block " + std::to_string(number) + "+" + std::to_string(at - b->address);
+        }
+        auto const* const begin = static_cast<std::byte const*>(scenario_object_);
+        bool const inside = at >= begin && at < begin + scenario_.size;
+        return inside ? "scenario+" + std::to_string(at - begin) : text;
+    }
+    [[nodiscard]] std::vector<lock_order_graph::edge> add_lock_order(lock_order_graph::edge fresh) {
+        if (shared_order_ == nullptr) return lock_order_.add(std::move(fresh));
+        std::lock_guard const hold{shared_order_->guard};
+        return shared_order_->graph.add(std::move(fresh));
+    }
+
     void tell_remaining() {
         for (auto const& a : actors_) {
             auto const& buffer = memory_.of(a.id).buffer;
@@ -260,6 +286,8 @@ protected:
     lock_ledger locks_{};
     claim_ledger claims_{};
     lock_order_graph lock_order_{};
+    shared_lock_order* shared_order_{nullptr};  // of all workers, if there are several
+    void* scenario_object_{nullptr};
     wake_ledger wakes_{};
     story* story_{nullptr};
     finding finding_{};

@@ -23,9 +23,9 @@
 #include <mmhold/explore/model_machine.hpp>
 #include <mmhold/explore/plan.hpp>
 #include <mmhold/explore/report.hpp>
+#include <mmhold/explore/workers.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -67,42 +67,6 @@ template<Scenario S>
         f.finish = [](void* scenario) { static_cast<S*>(scenario)->finish(); };
     }
     return f;
-}
-
-/// Runs executions until the search is exhausted, a budget is spent or something is found.
-[[nodiscard]] inline verdict run_search(exploration& x, plan const& p) {
-    verdict v;
-    exploration* const outer = std::exchange(running, &x);
-    auto const begin = std::chrono::steady_clock::now();
-    auto const elapsed = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    };
-    for (bool more = true; more;) {
-        auto const how = x.run_one();
-        v.events += static_cast<std::uint64_t>(x.depth());
-        if (how == ending::redundant) {
-            ++v.redundant;
-        } else {
-            ++v.executions;
-        }
-        v.cut = v.cut || how == ending::cut;
-        v.deadlocks += how == ending::deadlock;
-        bool const bad = how == ending::found || how == ending::deadlock;
-        if (bad && !v.found()) {
-            v.first = x.found();
-            v.first.at_execution = v.executions;
-            v.first.token = to_token(x.choices().choices());
-        }
-        if (bad && p.on_finding == after_finding::stop) break;
-        more = x.choices().next_execution();
-        v.exhausted = !more;
-        if (v.executions + v.redundant >= p.executions) break;
-        if (p.seconds > 0 && (v.executions & 255U) == 0 && elapsed() > p.seconds) break;
-    }
-    v.longest = x.choices().longest();
-    v.seconds = elapsed();
-    running = outer;
-    return v;
 }
 
 /// Runs one execution along a script. Answers its finding and leaves the choices it really made in
@@ -197,6 +161,12 @@ inline void tell_finding(scenario_functions const& f, plan const& p, verdict& v)
 /// Without a template on the scenario, so that it is compiled once per program.
 [[nodiscard]] inline verdict explore_functions(scenario_functions const& f, plan const& p,
                                                site_table& sites) {
+    if (workers_of(p) > 1 && !sites.collects()) {
+        verdict v = divided_search{f, p}.run();
+        v.actors = f.actors;
+        if (v.found() && p.story == story_kind::told) tell_finding(f, p, v);
+        return v;
+    }
     auto x = std::make_unique<exploration>(p, f, sites);
     if (p.search == search_kind::replay)
         x->choices().follow(from_token(p.replay), search::script_rule::strict);

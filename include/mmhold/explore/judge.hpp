@@ -236,7 +236,7 @@ protected:
     /// Leaves the text of the cycle in the finding.
     [[nodiscard]] bool closes_cycle(held_lock const& held, void const* then, lock_mode mode) {
         auto const cycle =
-            lock_order_.add({names_.of(held.lock), names_.of(then), held.mode, mode, self()});
+            add_lock_order({lock_label(held.lock), lock_label(then), held.mode, mode, self()});
         finding_.headline.clear();
         for (auto const& e : cycle) {
             if (!finding_.headline.empty()) finding_.headline += "; ";

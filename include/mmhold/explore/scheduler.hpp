@@ -41,6 +41,8 @@ public:
     /// Records every step of what follows, for a story.
     void tell(story* listener) noexcept { story_ = listener; }
     [[nodiscard]] search& choices() noexcept { return search_; }
+    /// Notes the order of locks where other workers do.
+    void share_lock_order(shared_lock_order& all) noexcept { shared_order_ = &all; }
 
     /// Runs one execution from construction to its end.
     [[nodiscard]] ending run_one() {
@@ -321,7 +323,6 @@ private:
 
 private:
     std::unique_ptr<std::byte[]> object_;
-    void* scenario_object_{nullptr};
     fiber host_{};
     fiber director_{};
     fiber* on_{nullptr};

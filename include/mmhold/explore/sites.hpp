@@ -76,6 +76,7 @@ public:
     [[nodiscard]] memory_order order_of_fence(request const& r, site_kind kind) {
         return active_ ? changed(r, kind) : r.order;
     }
+    [[nodiscard]] bool collects() const noexcept { return collects_; }
     [[nodiscard]] std::vector<known_site> const& seen() const noexcept { return seen_; }
 
 private:
