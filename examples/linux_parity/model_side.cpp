@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <memory>
 #include <thread>
@@ -293,8 +294,10 @@ private:
         switch (one.what) {
             case op::unmap: return linux_value(mm_.munmap(me_, *span));
             case op::discard: return linux_value(mm_.dontneed(me_, *span));
-            default: return linux_value(mm_.mprotect(me_, *span, rights(one.prot)));
+            default: break;
         }
+        auto const done = mm_.mprotect(me_, *span, rights(one.prot));
+        return done.error() == errc::not_supported ? -EACCES : linux_value(done);
     }
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
@@ -308,6 +311,9 @@ private:
             request.flags = request.flags.with(mmap_flag::shared);
         }
         if (one.of == memory::secret) {
+            // A file that nobody may execute.
+            if (request.prot.has(protection_bit::execute)) return -EPERM;
+            request.may = prot::rw;
             request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_expand};
         }
         if (one.of == memory::device) return map_device();
