@@ -4,6 +4,7 @@
 #include <mmhold/callers/direct_io.hpp>
 #include <mmhold/callers/fixup_user_fault.hpp>
 #include <mmhold/callers/futex_key.hpp>
+#include <mmhold/callers/mlock.hpp>
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/process_vm.hpp>
 #include <mmhold/callers/remote_access.hpp>
@@ -225,7 +226,12 @@ private:
         if (length + page_bytes - 1 < length || pages == 0) return 0;
         auto const span = page_span::from(range.start.page_start(), page_count{pages});
         if (!span) return -to_errno(errc::invalid_argument);
-        return linux_value(mlock_populate(mm_, me_, *span));
+        auto const locked = linux_value(mlock_pages(mm_, me_, *span));
+        for (std::uint64_t page = 0; page < arena_pages; ++page) {
+            auto const one = *page_span::from(virt_addr{arena_page(page)}, page_count{1});
+            if (span->overlaps(one)) (void)munlock_pages(mm_, me_, one);
+        }
+        return locked;
     }
     std::int64_t futex(virt_addr at, mmhold::access how) {
         return linux_value(result<void>{get_futex_key(mm_, me_, at, how).error()});

@@ -7,14 +7,6 @@ using namespace parity;
 
 std::vector<deviation> known_deviations() {
     return {
-        {.name = "MADV_DONTNEED of shared memory",
-         .lines = {"map of=shared prot=rw at=0 bytes=4096", "tw at=0 bytes=8",
-                   "discard at=0 bytes=4096", "tr at=0 bytes=8"},
-         .linux_says = "8",
-         .model_says = "8",
-         .differs_in = "bytes read, memory",
-         .reason = "shared anonymous memory has no object that keeps its pages",
-         .section = "6.1"},
         {.name = "O_DIRECT with memory that is not aligned to the block",
          .lines = {"map of=own prot=rw at=0 bytes=4096", "tw at=0 bytes=4096",
                    "DR at=0+1 bytes=512"},

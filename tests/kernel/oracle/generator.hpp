@@ -36,12 +36,9 @@ private:
     parity::step call();
     void spoil(parity::step& one);
     std::uint64_t some_length();
-    void note(parity::step const& one);
-    bool touches_shared(parity::step const& one) const;
 
     std::mt19937_64 random_;
     menu from_;
-    std::vector<parity::memory> mapped_{};  ///< what each page of the arena is, as far as is known
 };
 
 }  // namespace oracle

@@ -212,6 +212,12 @@ int judge(options const& chosen, offers const& machine) {
         auto const different = compare(steps, answers);
         sum.steps += different ? different->step + 1 : steps.size();
         if (!different) continue;
+        std::cout << "script " << sum.scripts << " of seed " << chosen.seed << " differs at\n"
+                  << side_by_side(
+                         {steps.begin() + static_cast<std::ptrdiff_t>(different->step),
+                          steps.begin() + static_cast<std::ptrdiff_t>(different->step) + 1},
+                         {{answers.linux_says[different->step]},
+                          {answers.model_says[different->step]}});
         auto const shortest = shrink(steps, machine.where, chosen.folder, 250);
         auto text = side_by_side(shortest, run_both(shortest, machine.where, chosen.folder));
         std::cout << "script " << sum.scripts << " of seed " << chosen.seed
