@@ -238,7 +238,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
-// populate.hpp          madvise_populate, mlock_populate
+// mlock.hpp             mlock_pages, munlock_pages
+// populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write
 // remote_access.hpp     proc_mem_read, proc_mem_write, ptrace_peek, ptrace_poke
 // single_read.hpp       look_at_page
