@@ -2,6 +2,7 @@
 // mmhold_explore: the command line of the explorer.
 #include <mmhold/explore/runner.hpp>
 
+#include "file_scenarios.hpp"
 #include "gup_scenarios.hpp"
 #include "lock_scenarios.hpp"
 #include "reclaim_scenarios.hpp"
@@ -15,5 +16,6 @@ int main(int count, char** arguments) {
     mmhold_test::add_reclaim_scenarios(book);
     mmhold_test::add_space_scenarios(book);
     mmhold_test::add_gup_scenarios(book);
+    mmhold_test::add_file_scenarios(book);
     return mmhold::run_explorer(book, count, arguments);
 }

@@ -186,7 +186,7 @@ public:
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const page = pages_.find(index);
         if (!page) return errc::again;
-        frames_.get(*page);
+        get(*page);
         return *page;
     }
     /// Is it cached, or behind the end: has nobody to be asked for it?
@@ -213,8 +213,10 @@ public:
         spin_guard<machine> const held{pages_lock_};
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const added = pages_.insert(index, page);
-        if (added) frames_.get(page);
-        return added;
+        if (!added) return added;
+        frames_.get(page);
+        frames_.pass_reference(page);
+        return {};
     }
     /// As find(), but where there is no page a zeroed one is put: what shared memory does. Errors:
     /// bad_address, no_memory.
@@ -321,6 +323,13 @@ protected:
         return before;
     }
 
+    /// A reference for the caller, on the strength of the cache's.
+    constexpr void get(pfn page) noexcept MMHOLD_REQUIRES(pages_lock_) {
+        frames_.take_over_reference(page);
+        frames_.get(page);
+        frames_.pass_reference(page);
+    }
+
     /// Truncate and punch: entries, then pages.
     constexpr void take_away(cpu_type& me, page_range range, private_copies copies)
         MMHOLD_REQUIRES(mappings_lock_) {
@@ -344,6 +353,7 @@ protected:
     }
     constexpr void let_go(found const& page) noexcept MMHOLD_REQUIRES(pages_lock_) {
         pages_.erase(page.index);
+        frames_.take_over_reference(page.page);
         frames_.add_attributes(page.page, frame_attribute::truncated);
         (void)frames_.take_dirty(page.page);
         frames_.put(page.page);
@@ -368,7 +378,7 @@ protected:
         spin_guard<machine> const held{pages_lock_};
         while (auto const page = pages_.find_from(from)) {
             if (frames_.take_dirty(page->page)) {
-                frames_.get(page->page);
+                get(page->page);
                 return page;
             }
             from = page->index + 1;
