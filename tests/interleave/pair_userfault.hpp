@@ -125,17 +125,15 @@ private:
     }
 };
 
-using userfault_meddlers =
-    type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
-              table_reclaiming_meddler, protecting_meddler, discarding_meddler, exiting_meddler,
-              killing_meddler, closing_meddler, unregistering_meddler>;
-/// Those after which one event at most has been answered: their pairs are searched completely.
+/// Those whose pairs are searched completely: with events, and with a pager that supplies once.
+using userfault_few = type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
+                                protecting_meddler, unregistering_meddler, closing_meddler>;
 using userfault_once =
     type_list<nobody_meddles, killing_meddler, closing_meddler, unregistering_meddler>;
-using userfault_few = type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
-                                protecting_meddler, unregistering_meddler>;
-using userfault_many = type_list<nobody_meddles, table_reclaiming_meddler, discarding_meddler,
-                                 exiting_meddler, killing_meddler, closing_meddler>;
+/// Those after which gup may have to wait again, and those who meddle as a third: samples.
+using userfault_many = type_list<table_reclaiming_meddler, discarding_meddler, exiting_meddler>;
+using userfault_beside = type_list<mapping_over_meddler, unmapping_meddler, protecting_meddler,
+                                   discarding_meddler, closing_meddler>;
 
 /// One row of userfault pairs: which taker, what the pager supplies, who meddles, when it supplies.
 template<class Taker, supply How, meddling Who, serving When>
@@ -166,7 +164,7 @@ inline void add_userfault_pairs(scenario_book& book) {
     userfault_row<gup_unlocked_taker<>, copy, by_the_pager, events>::add(book, reach::sampled,
                                                                          userfault_many{});
     userfault_row<gup_unlocked_taker<>, copy, by_another, events>::add(book, reach::sampled,
-                                                                       userfault_meddlers{});
+                                                                       userfault_beside{});
 }
 
 }  // namespace mmhold_test
