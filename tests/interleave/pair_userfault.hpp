@@ -126,8 +126,9 @@ private:
 };
 
 /// Those whose pairs are searched completely: with events, and with a pager that supplies once.
-using userfault_few = type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
-                                protecting_meddler, unregistering_meddler, closing_meddler>;
+using userfault_few =
+    type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler, protecting_meddler,
+              collapsing_meddler, unregistering_meddler, closing_meddler>;
 using userfault_once =
     type_list<nobody_meddles, killing_meddler, closing_meddler, unregistering_meddler>;
 /// Those after which gup may have to wait again, and those who meddle as a third: samples.
