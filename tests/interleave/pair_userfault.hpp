@@ -47,6 +47,22 @@ struct first_page_present : nobody_meddles {
         .start = {.pages = 2}, .fate = fate_of_page::replaced, .page = 1};
 };
 
+/// What the pager writes into a page, where frames have bytes.
+inline constexpr std::byte of_the_pager{80};
+struct config_with_bytes : pair_config<plain_mm_lock> {
+    static constexpr auto bytes = frame_bytes::owned;
+};
+/// Reads what it has got, which is what the pager has written.
+struct reading_taker : gup_unlocked_taker<> {
+    template<class World>
+    static gup_result take(World& w, typename World::cpu_type& me, gup_pages<1>& out) {
+        auto const answer = gup_unlocked_taker<>::take(w, me, out);
+        auto const right = answer.pages == 0 || w.frames.bytes(out[0])[0] == of_the_pager;
+        World::M::expect(right, "a page without what the pager has written");
+        return answer;
+    }
+};
+
 /// The userfault of the library; a mutant stands in for it with the same members.
 template<class Space>
 using usual_userfault = userfault<Space>;
@@ -121,7 +137,9 @@ private:
     }
     userfault_filled supply_page(typename space_type::cpu_type& me, page_span range) {
         if (How == supply::zeropage) return supplier.zeropage(me, range);
-        return supplier.copy_with(me, range, [](std::uint64_t, std::span<std::byte>) {});
+        return supplier.copy_with(me, range, [](std::uint64_t, std::span<std::byte> bytes) {
+            if (!bytes.empty()) bytes[0] = of_the_pager;
+        });
     }
 };
 
