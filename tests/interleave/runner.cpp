@@ -31,7 +31,8 @@ int main(int count, char** arguments) {
     mmhold_test::add_race_fork_scenarios(book);
     mmhold_test::add_race_fault_scenarios(book);
     mmhold_test::add_race_entry_scenarios(book);
-    mmhold_test::add_races(book);
     mmhold_test::add_fork_scenarios(book);
+    mmhold_test::add_races(book);
+    mmhold_test::excuse_sites(book);
     return mmhold::run_explorer(book, count, arguments);
 }
