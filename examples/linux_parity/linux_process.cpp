@@ -142,6 +142,7 @@ void linux_process::end() {
 void linux_process::run(step const& one, answer& out) {
     ++seed_;
     digest_ = 0;
+    get_ready(one.what);
     answer got;
     auto const events = events_.load();
     auto const before = minor_faults();
@@ -152,6 +153,16 @@ void linux_process::run(step const& one, answer& out) {
     look_around(got);
     got.ran = true;
     out = got;
+}
+
+/// What is opened at the first use, so that it is not opened in every child.
+void linux_process::get_ready(op what) {
+    auto const direct = what == op::direct_read || what == op::direct_write;
+    if (direct && file_ < 0) file_ = open_direct_file(folder_);
+    io_uring_params parameters{};
+    if (what == op::uring && ring_ < 0) {
+        ring_ = static_cast<int>(syscall(SYS_io_uring_setup, 1, &parameters));
+    }
 }
 
 std::int64_t linux_process::call(step const& one, answer& out) {
@@ -188,7 +199,7 @@ std::int64_t linux_process::more_calls(step const& one) {
         case op::populate_write: return outcome(madvise(at, one.bytes, madv_populate_write));
         case op::lock: {
             auto const locked = outcome(mlock(at, one.bytes));
-            munlock(at, one.bytes);
+            unlock(one);
             return locked;
         }
         case op::policy: {
@@ -199,6 +210,15 @@ std::int64_t linux_process::more_calls(step const& one) {
         case op::copy_to:
         case op::copy_from: return pipe_copy(one);
         default: return futex(one);
+    }
+}
+
+/// Takes the mark off again, except where it belongs: secret memory is always locked.
+void linux_process::unlock(step const& one) {
+    for (std::uint64_t page = 0; page < arena_pages; ++page) {
+        auto const at = arena_page(page);
+        auto const meant = at + page_bytes > one.at && at < one.at + one.bytes;
+        if (meant && (secret_pages_ >> page & 1U) == 0) munlock(address(at), page_bytes);
     }
 }
 
@@ -270,7 +290,6 @@ std::int64_t linux_process::splice(step const& one) {
 
 /// The file is what the memory is written from, or what it is written to.
 std::int64_t linux_process::direct(step const& one) {
-    if (file_ < 0) file_ = open_direct_file(folder_);
     if (file_ < 0) return -EOPNOTSUPP;
     auto const whole = (std::min<std::uint64_t>(one.bytes, most_bytes) + 511) / 512 * 512;
     if (pwrite(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
@@ -284,9 +303,7 @@ std::int64_t linux_process::direct(step const& one) {
 }
 
 std::int64_t linux_process::uring(step const& one) {
-    io_uring_params parameters{};
-    if (ring_ < 0) ring_ = static_cast<int>(syscall(SYS_io_uring_setup, 1, &parameters));
-    if (ring_ < 0) return outcome(-1);
+    if (ring_ < 0) return -ENOSYS;
     iovec const buffer{address(one.at), one.bytes};
     auto const got =
         outcome(syscall(SYS_io_uring_register, ring_, IORING_REGISTER_BUFFERS, &buffer, 1));

@@ -30,10 +30,12 @@ private:
     enum class watched : bool { no, yes };
 
     void start_tracer();
+    void get_ready(op what);
     std::int64_t call(step const& one, answer& out);
     std::int64_t more_calls(step const& one);
     std::int64_t layout(step const& one);
     std::int64_t map(step const& one);
+    void unlock(step const& one);
     std::int64_t touch(step const& one, answer& out);
     std::int64_t ask_tracer(step const& one);
     std::int64_t vm(step const& one);

@@ -4,6 +4,7 @@
 #include <mmhold/callers/direct_io.hpp>
 #include <mmhold/callers/fixup_user_fault.hpp>
 #include <mmhold/callers/futex_key.hpp>
+#include <mmhold/callers/mlock.hpp>
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/process_vm.hpp>
 #include <mmhold/callers/remote_access.hpp>
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <memory>
 #include <thread>
@@ -224,7 +226,12 @@ private:
         if (length + page_bytes - 1 < length || pages == 0) return 0;
         auto const span = page_span::from(range.start.page_start(), page_count{pages});
         if (!span) return -to_errno(errc::invalid_argument);
-        return linux_value(mlock_populate(mm_, me_, *span));
+        auto const locked = linux_value(mlock_pages(mm_, me_, *span));
+        for (std::uint64_t page = 0; page < arena_pages; ++page) {
+            auto const one = *page_span::from(virt_addr{arena_page(page)}, page_count{1});
+            if (span->overlaps(one)) (void)munlock_pages(mm_, me_, one);
+        }
+        return locked;
     }
     std::int64_t futex(virt_addr at, mmhold::access how) {
         return linux_value(result<void>{get_futex_key(mm_, me_, at, how).error()});
@@ -293,8 +300,10 @@ private:
         switch (one.what) {
             case op::unmap: return linux_value(mm_.munmap(me_, *span));
             case op::discard: return linux_value(mm_.dontneed(me_, *span));
-            default: return linux_value(mm_.mprotect(me_, *span, rights(one.prot)));
+            default: break;
         }
+        auto const done = mm_.mprotect(me_, *span, rights(one.prot));
+        return done.error() == errc::not_supported ? -EACCES : linux_value(done);
     }
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
@@ -308,6 +317,9 @@ private:
             request.flags = request.flags.with(mmap_flag::shared);
         }
         if (one.of == memory::secret) {
+            // A file that nobody may execute.
+            if (request.prot.has(protection_bit::execute)) return -EPERM;
+            request.may = prot::rw;
             request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_expand};
         }
         if (one.of == memory::device) return map_device();

@@ -238,7 +238,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
-// populate.hpp          madvise_populate, mlock_populate
+// mlock.hpp             mlock_pages, munlock_pages
+// populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write
 // remote_access.hpp     proc_mem_read, proc_mem_write, ptrace_peek, ptrace_poke
 // single_read.hpp       look_at_page
@@ -248,8 +249,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // vmsplice.hpp          vmsplice
 
 // 11 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
-// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book),
-//            history.hpp (history)
+// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), history.hpp (history),
+//             scenario_book.hpp (scenario_book)
 // 12 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

@@ -8,12 +8,14 @@
 //     mmhold_explore --scenario NAME [--mutant NAME] [--model sc|tso|stale] [--search
 //                    all|random|pct] [--without SITE] [--weaken SITE=acquire|release|acq_rel]
 //                    [--budget N] [--seconds S] [--seed N] [--retries N] [--reuse] [--replay TOKEN]
-//                    [--json FILE]
-//     mmhold_explore --all [--json FILE]       every scenario, every mutant; status 1 if one is not
-//     as it should be mmhold_explore --necessity [--json FILE] every site switched off in turn;
-//     status 1 if nobody needs one and no excuse is given
-//     mmhold_explore --races [--json FILE]     which scenario and mutant shows which race; status 1
-//     if one has neither
+//                    [--jobs N] [--json FILE]
+//     mmhold_explore --all [--jobs N] [--json FILE]
+//                    every scenario, every mutant; status 1 if one is not as it should be
+//     mmhold_explore --necessity [--json FILE]
+//                    every site switched off in turn; status 1 if nobody needs one and no excuse is
+//                    given
+//     mmhold_explore --races [--json FILE]
+//                    which scenario and mutant shows which race; status 1 if one has neither
 
 #include <mmhold/explore/scenario_book.hpp>
 
@@ -151,6 +153,15 @@ inline void set_weakening(runner_options& o, std::string const& text) {
     return true;
 }
 
+/// plan::workers; false if that is no number of them.
+[[nodiscard]] inline bool set_jobs(runner_options& o, char const* text) {
+    char* end = nullptr;
+    auto const jobs = std::strtol(text, &end, 10);
+    if (end == text || *end != '\0' || jobs < 1 || jobs > 64) return false;
+    o.how.workers = static_cast<int>(jobs);
+    return true;
+}
+
 [[nodiscard]] inline runner_options parse(int count, char** arguments) {
     using deed = runner_options::deed;
     runner_options o;
@@ -166,6 +177,8 @@ inline void set_weakening(runner_options& o, std::string const& text) {
             o.what = deed::races;
         } else if (name == "--reuse") {
             o.how.reuse = heap_reuse::always;
+        } else if (i + 1 < count && name == "--jobs" && set_jobs(o, arguments[i + 1])) {
+            ++i;
         } else if (i + 1 >= count || !set_option(o, name, arguments[i + 1])) {
             o.complaint = "unknown option or missing value: " + std::string{name};
             return o;

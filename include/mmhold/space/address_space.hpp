@@ -43,6 +43,7 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -281,6 +282,25 @@ public:
         return {};
     }
 
+    /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let go.
+    /// Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
+    /// invalid_argument – not all user space.
+    constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
+        return under_exclusive_lock<result<void>>(lock_, me.current(), [&](auto const& held) {
+            return set_locked_locked(held, me, span, how);
+        });
+    }
+    constexpr result<void> set_locked_locked(held_exclusive<lock_type> const& held, cpu_type& me,
+                                             page_span span, mark_locked how) {
+        if (auto const refused = admit(held, me); refused != errc::ok) return refused;
+        auto const mapped = mapped_part(span);
+        if (!mapped.empty()) {
+            if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
+            layout_.set_locked(mapped, how);
+        }
+        return mapped == span ? errc::ok : errc::no_memory;
+    }
+
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
     /// mapping whose pages must stay (locked, device memory), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
@@ -369,6 +389,17 @@ private:
     [[nodiscard]] constexpr errc admit(W const& held, cpu_type const& me) const noexcept {
         if (!held.guards(lock_)) return errc::lock_not_held;
         return valid() && me.valid() ? errc::ok : errc::no_memory;
+    }
+
+    /// The part of `span` in front of the first hole.
+    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
+        auto const& map = layout_.map();
+        auto at = span.start();
+        auto index = map.find_at_or_above(at);
+        while (index < map.size() && at < span.end() && map[index].span.start() <= at) {
+            at = map[index++].span.end();
+        }
+        return detail::pages_between(span.start(), std::min(at, span.end()));
     }
 
     /// What a new mapping needs of its object: nothing at all, if it has none.

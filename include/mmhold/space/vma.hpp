@@ -46,6 +46,9 @@ enum class vma_flag : std::uint16_t {
 };
 using vma_flags = flag_set<vma_flag>;
 
+/// Are vmas to be marked as locked (mlock), or not any more (munlock)?
+enum class mark_locked : std::uint8_t { no, yes };
+
 /// Which kind of object answers the faults of a vma.
 enum class source_kind : std::uint8_t { userfault, blocking, custom };
 
@@ -175,6 +178,13 @@ struct vma {
 /// May MADV_DONTNEED throw its pages away? (Not locked ones, device memory, hugetlb.)
 [[nodiscard]] constexpr bool can_be_discarded(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
+}
+
+/// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor secret
+/// memory, which is locked from the start and stays so.)
+[[nodiscard]] constexpr bool can_be_locked(vma const& area) noexcept {
+    return !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
+                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret});
 }
 
 /// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
