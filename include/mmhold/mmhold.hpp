@@ -4,10 +4,26 @@
 // All of mmhold on real threads: the whole library except the bridges to other libraries (adapt/),
 // the explorer (explore/) and the laws (laws/).
 
+#include <mmhold/callers/core_dump.hpp>
+#include <mmhold/callers/direct_io.hpp>
+#include <mmhold/callers/fixup_user_fault.hpp>
+#include <mmhold/callers/futex_key.hpp>
+#include <mmhold/callers/kvm.hpp>
+#include <mmhold/callers/mlock.hpp>
+#include <mmhold/callers/populate.hpp>
+#include <mmhold/callers/process_vm.hpp>
+#include <mmhold/callers/remote_access.hpp>
+#include <mmhold/callers/single_read.hpp>
+#include <mmhold/callers/uring_buffers.hpp>
+#include <mmhold/callers/user_access.hpp>
+#include <mmhold/callers/video_capture.hpp>
+#include <mmhold/callers/vmsplice.hpp>
 #include <mmhold/fwd.hpp>
+#include <mmhold/gup/faultin.hpp>
 #include <mmhold/gup/gup.hpp>
 #include <mmhold/gup/gup_fast.hpp>
 #include <mmhold/gup/over_space.hpp>
+#include <mmhold/gup/remote.hpp>
 #include <mmhold/gup/unpin.hpp>
 #include <mmhold/lock/big_lock.hpp>
 #include <mmhold/lock/null_lock.hpp>

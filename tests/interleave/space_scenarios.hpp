@@ -40,14 +40,14 @@ struct pin_against_sharing : some_frames {
     }
     void actor(int who) { who == 0 ? pin() : share(); }
     void pin() {
-        auto const seen = entry.load(acquire("scenario.pin_read"));
+        auto const seen = entry.load(relaxed);
         if (seen == none || !frames.try_grab(page, 1, holding::pin)) return;
-        auto const same = entry.load(acquire("scenario.pin_reread")) == seen;
+        auto const same = entry.load(relaxed) == seen;
         pinned = same && (seen == writable || frames.exclusive(page));
         if (!pinned) frames.unpin(page);
     }
     void share() {
-        auto const old = entry.exchange(none, acq_rel("scenario.share_clear"));
+        auto const old = entry.exchange(none, relaxed);
         shared = frames.try_share(page);
         entry.store(shared ? read_only : old, release("scenario.share_set"));
     }
@@ -143,15 +143,23 @@ struct last_user_writes : some_frames {
     void finish() { M::expect(frames.ref_count(page) == 1, "the first owner's reference is left"); }
 };
 
-/// A process with one page mapped in the middle of a range, and two cpus.
+/// The usual parts, with tables of four entries: filling, emptying and looking through a table of
+/// 512 is most of an execution otherwise, and shows nothing more.
+struct small_tables : default_config<model_machine> {
+    using format = x86_64_radix<3, 2>;
+    using tables = host_tables<format, reclaimer>;
+};
+
+/// A process with one page mapped at the start of a range, and two cpus.
 struct small_process {
     using M = model_machine;
-    using config = default_config<M>;
-    static constexpr std::uint64_t range = 512;  // one whole table
+    using config = small_tables;
+    static constexpr std::uint64_t range = config::format::entries_per_table;  // one whole table
 
     small_process() {
         M::name(&space, "space");
-        (void)space.mmap(first, {.hint = start, .pages = page_count{range}, .flags = mmap_flag::fixed});
+        (void)space.mmap(first,
+                         {.hint = start, .pages = page_count{range}, .flags = mmap_flag::fixed});
         fault(first);
     }
     /// What a write fault does, with the mm lock held shared.
@@ -175,7 +183,7 @@ struct small_process {
         M::expect(frames.statistics().free == 3 - mapped, "no page is lost");
     }
 
-    static constexpr virt_addr start{std::uint64_t{1} << 30U};
+    static constexpr virt_addr start{16 * page_size};
     frame_pool<M> frames{page_count{3}, frame_bytes::none, pfn{16}, pin_statistics::off};
     config::tables tables{page_count{8}};
     config::reclaimer domain{};

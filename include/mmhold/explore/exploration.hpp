@@ -40,7 +40,9 @@ public:
     [[nodiscard]] std::uint64_t load_in_turn(cell const& c, request const& r) {
         operation& op = announced(op_kind::load, c, r);
         wait_turn();
-        return perform_read(op, r);
+        auto const value = perform_read(op, r);
+        treat_after(r);
+        return value;
     }
     void store_in_turn(cell& c, std::uint64_t value, request const& r) {
         operation& op = announced(op_kind::store, c, r);
@@ -48,6 +50,7 @@ public:
         op.locked = tso() && op.order == memory_order::seq_cst;
         wait_turn();
         perform_store(op, r);
+        treat_after(r);
     }
     [[nodiscard]] std::uint64_t update(op_kind kind, cell& c, std::uint64_t operand,
                                        std::uint64_t mask, request const& r) {
@@ -61,7 +64,9 @@ public:
         op.mask = mask;
         op.locked = tso();
         wait_turn();
-        return perform_update(op, r);
+        auto const old = perform_update(op, r);
+        treat_after(r);
+        return old;
     }
     [[nodiscard]] bool compare_exchange(cell& c, std::uint64_t& expected, std::uint64_t desired,
                                         request const& r) {
@@ -104,9 +109,15 @@ public:
         if (op.parks) note_wait(op, since);
         return perform_read(op, r);
     }
-    void notify(cell& c, wake_ledger::how_many many) {
+    void notify(cell& c, wake_ledger::how_many many, std::source_location where) {
         if (!acting()) return;
         auto const id = memory_.find(c);
+        int const sleepers = id == 0 ? 0 : waiting_at(id);
+        if (story_ != nullptr) {
+            tell_note((many == wake_ledger::how_many::all ? "notify_all " : "notify_one ") +
+                          names_.of(&c) + (sleepers == 0 ? " (nobody waits)" : ""),
+                      where);
+        }
         if (id == 0) return;
         if (auto* const entry = mine().buffer.youngest(id); entry != nullptr) {
             if (many == wake_ledger::how_many::all) {
@@ -115,7 +126,7 @@ public:
                 ++entry->notified;
             }
         } else {
-            wakes_.notified(id, depth(), many);
+            wakes_.notified(id, depth(), many, self(), sleepers);
         }
     }
 
@@ -130,14 +141,13 @@ public:
             operation& op = announcement();
             op = {op_kind::fence, order, tso()};
             wait_turn();
-            step s = begun(op);
-            if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
+            begin(op);
             if (story_ != nullptr) tell_step("full fence", r);
             memory_.sync_fence(self(), memory_order::acquire);
             if (stale()) memory_.ordered_fence(self());
             memory_.sync_fence(self(), memory_order::release);
             mine().exposed = false;
-            done(s);
+            done();
         } else {
             memory_.sync_fence(self(), order);
             ++mine().known.ticks[self()];
@@ -164,13 +174,12 @@ public:
         operation& op = announcement();
         op = {op_kind::heavy_fence, memory_order::acq_rel, tso()};
         wait_turn();
-        step s = begun(op);
-        if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
+        begin(op);
         if (story_ != nullptr) tell_step("heavy fence", r);
         memory_.sync_fence(self(), memory_order::acquire);
         if (stale()) memory_.heavy_fence(self());
         memory_.sync_fence(self(), memory_order::release);
-        done(s);
+        done();
     }
     void relax() {
         if (!acting()) return;
@@ -221,6 +230,11 @@ public:
     [[nodiscard]] site_table& sites() noexcept { return sites_; }
 
 private:
+    /// The fence that a remedy wants after this access.
+    void treat_after(request const& r) {
+        if (sites_.fence_after(r)) fence({memory_order::seq_cst, "", r.where});
+    }
+
     // ---- on the spot ----
 
     [[nodiscard]] std::uint64_t value_now(cell const& c) noexcept {
@@ -236,6 +250,7 @@ private:
 
     [[nodiscard, gnu::always_inline]] operation& announced(op_kind kind, cell const& c,
                                                            request const& r) {
+        if (story_ != nullptr) announced_[self()] = r.where;
         auto const where = enter(c);
         operation& op = announcement();
         op.kind = kind;
@@ -250,30 +265,54 @@ private:
         return enter_anew(c);
     }
     [[nodiscard, gnu::noinline]] std::uint32_t enter_anew(cell const& c) {
-        if (mark_in(c.id) != cell::unregistered) used_after_death(&c);
+        if (mark_in(c.id) != cell::unregistered) {
+            tell_use(&c);
+            used_after_death(&c);
+        }
         auto const id = memory_.enter(const_cast<cell&>(c));
         if (id == 0)
             fail(finding_kind::endless,
                  [&] { return std::string{"stale reads keep track of 255 words only"}; });
         return id;
     }
+    /// A use that will not be performed.
+    void tell_use(void const* object) {
+        if (story_ != nullptr) tell_note("use of " + names_.of(object), announced_[self()]);
+    }
     /// The turn has come. A step that is known was judged when it was taken first.
-    [[nodiscard, gnu::always_inline]] step begun(operation const& op) {
-        step s;
-        if (search_.wants_footprint()) s.what = footprint_of(self());
-        if (op.location == 0) return s;
+    [[gnu::always_inline]] void begin(operation const& op) {
+        if (!search_.known()) begin_unknown(op);
+    }
+    [[gnu::noinline]] void begin_unknown(operation const& op) {
+        if (op.location != 0) judge_use(op.location, memory_.at(op.location));
+        if (!search_.tracks()) return;
+        step_ = step{};
+        step_.by = self();
+        step_.what = footprint_of(self());
+        step_.before = memory_.at(op.location).value;
+        if (op.kind == op_kind::await) step_.awaited = &op.done;
+        if (op.locked) {
+            step_.after[0] = search_.last_step_of(buffer_of(self()));
+        } else if (step_.what.has(footprint::buffers)) {
+            step_.after[0] = mine().buffer.room_since(static_cast<unsigned>(plan_.buffer_depth));
+        }
+    }
+    /// The word of the step, which knows from now on when the actor used it last.
+    [[nodiscard, gnu::always_inline]] location& used(operation const& op) {
         location& l = memory_.at(op.location);
-        if (!search_.known()) judge_use(op.location, l);
         l.touched.ticks[self()] = mine().known.ticks[self()];
-        s.before = l.value;
-        return s;
+        return l;
     }
     /// Is the word still there, and was its birth known?
     void judge_use(std::uint32_t where, location const& l) {
-        if (!l.alive) used_after_death(l.self);
+        if (!l.alive) {
+            tell_use(l.self);
+            used_after_death(l.self);
+        }
         if (!memory_.happened_before(l.born, self())) born_elsewhere(where, l);
     }
     [[noreturn, gnu::noinline]] void born_elsewhere(std::uint32_t where, location const& l) {
+        tell_use(l.self);
         clash(l.born);
         fail(finding_kind::data_race, [&] {
             return std::string{actor_name() + " uses " + name_of(where) + ", but that " +
@@ -283,35 +322,33 @@ private:
 
     [[nodiscard, gnu::always_inline]] std::uint64_t perform_read(operation const& op,
                                                                  request const& r) {
-        step s = begun(op);
-        location& l = memory_.at(op.location);
+        begin(op);
+        location& l = used(op);
         std::uint64_t value = l.value;
-        if (op.kind == op_kind::await) s.awaited = &op.done;
         if (stale()) {
-            value = read_stale(op, s);
+            value = read_stale(op);
         } else if (auto* const own = mine().buffer.youngest(op.location); own != nullptr) {
             own->served = static_cast<std::int16_t>(depth());
             value = own->value;
-            s.awaited = nullptr;
         } else {
             memory_.learn(self(), l.published, op.order);
         }
         if (op.kind == op_kind::await && !op.done.holds(op.done.context, value)) ended_early();
-        if (story_ != nullptr) tell_read(op, value, s, r);
-        done(s);
+        if (story_ != nullptr) tell_read(op, value, r);
+        done();
         return value;
     }
     [[noreturn, gnu::noinline]] void ended_early() {
         fail(finding_kind::hidden_state,
              [&] { return std::string{"an await was chosen that cannot go on"}; });
     }
-    [[nodiscard]] std::uint64_t read_stale(operation const& op, step& s) {
+    [[nodiscard]] std::uint64_t read_stale(operation const& op) {
         if (op.order == memory_order::seq_cst) memory_.raise_to_ordered(self(), op.location);
         auto back = search_.repeated_store();
         if (!search_.known()) {
             auto const readable = readable_by(self(), op);
             if (readable > 1)
-                s.awaited = nullptr;  // it could have gone on before the newest store, too
+                step_.awaited = nullptr;  // it could have gone on before the newest store, too
             back = search_.choose_store(readable);
         }
         message const m = memory_.back_from_newest(op.location, back);
@@ -320,7 +357,8 @@ private:
     }
 
     [[gnu::always_inline]] void perform_store(operation const& op, request const& r) {
-        step s = begun(op);
+        begin(op);
+        location& l = used(op);
         bool const buffered = tso() && !op.locked;
         if (story_ != nullptr) tell_store(op, buffered ? " (buffered)" : "", r);
         if (stale()) {
@@ -329,7 +367,6 @@ private:
                            static_cast<std::int16_t>(depth()), false);
         } else if (buffered) {
             store_buffer& buffer = mine().buffer;
-            s.after[0] = buffer.room_since(static_cast<unsigned>(plan_.buffer_depth));
             buffered_store& entry = buffer.push();
             entry.location = op.location;
             entry.value = op.operand;
@@ -339,17 +376,15 @@ private:
             entry.notified = 0;
             entry.published = memory_.taught_by(self(), op.order);
         } else {
-            if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
-            memory_.write(op.location, op.operand, memory_.taught_by(self(), op.order));
+            l.write(op.operand, memory_.taught_by(self(), op.order));
         }
-        done(s);
+        done();
     }
 
     /// Updates see the newest value. A failed compare_exchange is a load of it (never a stale one).
     [[nodiscard]] std::uint64_t perform_update(operation const& op, request const& r) {
-        step s = begun(op);
-        if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
-        location& l = memory_.at(op.location);
+        begin(op);
+        location& l = used(op);
         auto const old = l.value;
         bool const fails = op.kind == op_kind::compare_exchange && old != op.expected;
         auto const order = fails ? failure_order(op.order) : op.order;
@@ -366,27 +401,36 @@ private:
             if (!fails) {
                 sync_clock carried = memory_.taught_by(self(), order);
                 carried.join(l.published);
-                memory_.write(op.location, value, carried);
+                l.write(value, carried);
             }
         }
         if (story_ != nullptr) tell_update(op, old, value, r);
-        done(s);
+        done();
         return old;
     }
 
-    [[gnu::noinline]] void tell_read(operation const& op, std::uint64_t value, step const& s,
-                                     request const& r) {
+    [[gnu::noinline]] void tell_read(operation const& op, std::uint64_t value, request const& r) {
         tell_step((op.kind == op_kind::await ? "await " : "load ") + name_of(op.location) + " = " +
                       shown(value) +
-                      (s.what.location == 0                     ? " (own buffer)"
+                      (step_.what.location == 0                 ? " (own buffer)"
                        : value != memory_.at(op.location).value ? " (stale)"
                                                                 : ""),
-                  r);
+                  r, story_line::access::load);
     }
     [[gnu::noinline]] void tell_store(operation const& op, char const* how, request const& r) {
-        tell_step("store " + name_of(op.location) + " = " + shown(op.operand) + how, r);
+        tell_step("store " + name_of(op.location) + " = " + shown(op.operand) + how, r,
+                  story_line::access::store);
     }
 
+    /// How many actors have announced an await of the word that can park and have not passed it.
+    [[nodiscard]] int waiting_at(std::uint32_t id) const noexcept {
+        int count = 0;
+        for (auto const& a : actors_) {
+            count += a.state == actor_state::running && a.id != self() &&
+                     a.next.kind == op_kind::await && a.next.parks && a.next.location == id;
+        }
+        return count;
+    }
     /// Is what this await waits for there already?
     [[nodiscard]] bool already(operation const& op) {
         return op.done.holds(op.done.context, memory_.visible(self(), op.location));
@@ -411,11 +455,11 @@ private:
         op.kind = op_kind::heap;
         op.location = heap_location;
         wait_turn();
-        step s = begun(op);
-        location& l = memory_.at(heap_location);
+        begin(op);
+        location& l = used(op);
         memory_.learn(self(), l.published, memory_order::acquire);
-        memory_.write(heap_location, 0, memory_.taught_by(self(), memory_order::release));
-        done(s);
+        l.write(0, memory_.taught_by(self(), memory_order::release));
+        done();
     }
 
     void mark_moment(op_kind kind, char const* what) {
@@ -425,10 +469,9 @@ private:
         op.kind = kind;
         op.location = calls_location;
         wait_turn();
-        step s;
-        s.what = footprint_of(self());
+        begin(op);
         if (story_ != nullptr) tell_step(what, {});
-        done(s);
+        done();
     }
 
     site_table& sites_;

@@ -30,6 +30,13 @@ struct location {
     std::uint32_t born{0};
     std::int32_t newest{-1};  // stale: the newest message
     bool alive{true};
+
+    /// Puts a value into memory: by a store without buffer, a drain, or an update (which continues
+    /// the release sequence it found).
+    void write(std::uint64_t stored, sync_clock const& teaches) noexcept {
+        value = stored;
+        published = teaches;
+    }
 };
 
 /// A store that its actor has done and memory has not seen yet.
@@ -147,6 +154,7 @@ public:
 
     void begin_execution() noexcept {
         locations_.resize(calls_location + 1);  // 0: none
+        count_ = calls_location + 1;
         locations_[heap_location] = location{};
         locations_[calls_location] = location{};
         for (std::size_t i = 0; i < actors_.size(); ++i) {
@@ -169,25 +177,22 @@ public:
     [[nodiscard]] actor_memory& of(process actor) noexcept { return actors_[actor]; }
     [[nodiscard]] location& at(std::uint32_t id) noexcept { return locations_[id]; }
     [[nodiscard]] location const& at(std::uint32_t id) const noexcept { return locations_[id]; }
-    [[nodiscard]] std::uint32_t count() const noexcept {
-        return static_cast<std::uint32_t>(locations_.size());
-    }
-
     /// The entry of a cell that is alive; 0 if it has none (yet, or any more).
     [[nodiscard]] std::uint32_t find(cell const& c) const noexcept {
         auto const id = mark_in(c.id);
-        bool const known = id < locations_.size() && locations_[id].self == &c;
+        bool const known = id < count_ && locations_[id].self == &c;
         return known && locations_[id].alive ? id : 0;
     }
     /// First use by an actor. Answers 0 if there is no room (stale reads keep track of 255 words).
     [[nodiscard]] std::uint32_t enter(cell& c) {
-        auto const id = static_cast<std::uint32_t>(locations_.size());
+        auto const id = count_;
         if (model_ == memory_model::stale && id >= view::locations) return 0;
         location& l = locations_.emplace_back();
         l.value = c.initial;
         l.self = &c;
         l.born = c.born;
         c.id = id;
+        ++count_;
         if (model_ == memory_model::stale) {
             l.newest = static_cast<std::int32_t>(messages_.size());
             message& first = messages_.emplace_back();
@@ -203,14 +208,6 @@ public:
         auto const* own = of(actor).buffer.youngest(id);
         return own != nullptr ? own->value : at(id).value;
     }
-    /// Puts a value into memory: by a store without buffer, a drain, or an update (which continues
-    /// the release sequence it found).
-    void write(std::uint32_t id, std::uint64_t value, sync_clock const& published) noexcept {
-        location& l = at(id);
-        l.value = value;
-        l.published = published;
-    }
-
     // ---- stale reads ----
 
     /// The messages that `actor` may read; bit k: the one k back from the newest.
@@ -320,6 +317,7 @@ private:
     memory_model model_;
     std::vector<actor_memory> actors_;
     std::vector<location> locations_{};
+    std::uint32_t count_{0};  // of them
     std::vector<message> messages_{};
     view ordered_view_{};
 };

@@ -149,11 +149,11 @@ public:
     T fetch_and(T value, O order, std::source_location at = std::source_location::current()) {
         return update(op_kind::bit_and, value, request_for(order, at));
     }
-    void notify_one() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one);
+    void notify_one(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one, at);
     }
-    void notify_all() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all);
+    void notify_all(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all, at);
     }
 
     /// Only model_machine::await and poll call it.
@@ -283,7 +283,7 @@ struct model_machine {
         if (detail::running != nullptr) detail::running->name(object, text, index);
     }
     static void expect(bool condition, char const* text) {
-        if (detail::running != nullptr) detail::running->expect(condition, text);
+        if (!condition && detail::running != nullptr) detail::running->expect(condition, text);
     }
     static void lock_taken(void const* lock, lock_mode mode) {
         if (detail::running != nullptr) detail::running->lock_taken(lock, mode);

@@ -41,6 +41,8 @@ public:
     /// Records every step of what follows, for a story.
     void tell(story* listener) noexcept { story_ = listener; }
     [[nodiscard]] search& choices() noexcept { return search_; }
+    /// Notes the order of locks where other workers do.
+    void share_lock_order(shared_lock_order& all) noexcept { shared_order_ = &all; }
 
     /// Runs one execution from construction to its end.
     [[nodiscard]] ending run_one() {
@@ -59,6 +61,8 @@ public:
     [[nodiscard]] int depth() const noexcept { return search_.depth(); }
 
 protected:
+    step step_{};  // that is being taken, where the search does not know it yet
+
     scheduler(plan const& p, scenario_functions const& s)
         : execution{p, s},
           object_{std::make_unique_for_overwrite<std::byte[]>(s.size + s.alignment)} {
@@ -88,13 +92,8 @@ protected:
     }
 
     /// Adds the performed step of the actor in control.
-    [[gnu::always_inline]] void done(step& s) {
-        if (search_.known()) {
-            search_.commit_known();
-        } else {
-            s.by = self();
-            commit(s);
-        }
+    [[gnu::always_inline]] void done() {
+        commit();
         ++mine().known.ticks[self()];
         if (watched_) after_watched_step();
     }
@@ -155,12 +154,8 @@ private:
     }
     void judge_end() {
         if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
-            fail(finding_kind::lost_wakeup, [&] {
-                return std::string{actor_text(wait->waiter) + " may sleep for ever on " +
-                                   name_of(wait->location) + ": step " +
-                                   std::to_string(wait->made_true_at) +
-                                   " made it true and nobody notified"};
-            });
+            if (story_ != nullptr && search_.tracks()) story_->mark_step(wait->made_true_at);
+            fail(finding_kind::lost_wakeup, [&] { return lost_wakeup_text(*wait); });
         }
         for (auto const& b : heap_.blocks()) {
             if (b.alive) {
@@ -170,6 +165,14 @@ private:
                 });
             }
         }
+    }
+
+    [[nodiscard]] std::string lost_wakeup_text(wake_ledger::wait const& w) const {
+        auto text = actor_text(w.waiter) + " may sleep for ever on " + name_of(w.location);
+        text += search_.tracks() ? ": " + actor_text(search_.who_did(w.made_true_at)) +
+                                       " made it true at step " + std::to_string(w.made_true_at)
+                                 : std::string{": it became true"};
+        return text + " and no notify came after that" + wakes_.calls_in_words(w);
     }
 
     static void act(void* self) {
@@ -239,8 +242,11 @@ private:
         return search_.choose(enabled(), self());
     }
 
-    [[gnu::noinline]] void commit(step const& s) {
-        search_.commit(s, [this](process p) { return footprint_of(p); });
+    [[gnu::always_inline]] void commit() {
+        search_.known() ? search_.commit_known() : commit_unknown();
+    }
+    [[gnu::noinline]] void commit_unknown() {
+        search_.commit(step_, [this](process p) { return footprint_of(p); });
     }
 
     void drain(process owner) {
@@ -248,30 +254,33 @@ private:
         if (buffer.empty())
             fail(finding_kind::hidden_state,
                  [&] { return std::string{"a choice drains an empty buffer"}; });
-        step s;
-        s.by = buffer_of(owner);
         buffered_store& oldest = buffer.oldest();
+        location& l = memory_.at(oldest.location);
         if (search_.wants_footprint()) {
-            s.what = footprint_of(s.by);
-            s.after[0] = oldest.stored_at;
-            s.before = memory_.at(oldest.location).value;
-            s.forwarded = oldest.served;
+            step_ = step{};
+            step_.by = buffer_of(owner);
+            step_.what = footprint_of(step_.by);
+            step_.after[0] = oldest.stored_at;
+            step_.before = l.value;
+            step_.forwarded = oldest.served;
         }
-        if (memory_.at(oldest.location).alive)
-            memory_.write(oldest.location, oldest.value, oldest.published);
+        if (l.alive) l.write(oldest.value, oldest.published);
         if (story_ != nullptr) {
             story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
         }
-        if (oldest.notified == wake_ledger::everybody) {
-            wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::all);
-        } else {
-            for (int i = 0; i < oldest.notified; ++i) {
-                wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::one);
-            }
-        }
+        if (oldest.notified != 0) pass_on_notify(oldest, owner);
         buffer.pop(static_cast<std::int16_t>(depth()));
-        search_.known() ? search_.commit_known() : commit(s);
+        commit();
         if (watched_) after_watched_step();
+    }
+    /// A notify that followed a buffered store counts when the store is there.
+    void pass_on_notify(buffered_store const& store, process owner) {
+        if (store.notified == wake_ledger::everybody) {
+            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all, owner);
+        }
+        for (int i = 0; i < store.notified; ++i) {
+            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one, owner);
+        }
     }
 
     [[gnu::noinline]] void after_watched_step() {
@@ -311,6 +320,7 @@ private:
             phase_ = phase::observing;
             scenario_.blocked(scenario_object_);
         }
+        if (story_ != nullptr) tell_waiting();
         finding_.kind = finding_kind::deadlock;
         finding_.headline = deadlock_text();
         leave(ending::deadlock);
@@ -318,7 +328,6 @@ private:
 
 private:
     std::unique_ptr<std::byte[]> object_;
-    void* scenario_object_{nullptr};
     fiber host_{};
     fiber director_{};
     fiber* on_{nullptr};

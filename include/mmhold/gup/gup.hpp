@@ -42,8 +42,9 @@ public:
     constexpr gup_output(std::span<pfn, N> pages) noexcept
         : pages_{pages}, wanted_{true} {}  // NOLINT
     template<class Range>
-    requires std::constructible_from<std::span<pfn>, Range&>
-    constexpr gup_output(Range& pages) noexcept : pages_{pages}, wanted_{true} {}  // NOLINT
+    requires std::constructible_from<std::span<pfn>, Range&> constexpr gup_output(
+        Range& pages) noexcept
+        : pages_{pages}, wanted_{true} {}         // NOLINT
     constexpr gup_output(no_pages_t) noexcept {}  // NOLINT(google-explicit-constructor)
 
     /// Where they go; empty for no_pages.
@@ -100,9 +101,10 @@ template<GupProfile P, class Mm, class Cpu, class Prepare>
 
 template<holding How, GupProfile P, class Mm, class Cpu, class L>
 [[nodiscard]] constexpr gup_result keep_lock(Mm& mm, Cpu& me, held_shared<L> const& held,
-                                             page_span span, gup_flags flags, gup_output out) {
+                                             page_span span, gup_flags flags, gup_output out,
+                                             gup_flags more = {}) {
     if (!held.holding()) return {0, gup_stop::error, errc::lock_not_held, lock_fate::lost};
-    auto const added = How == holding::pin ? gup_flags{} : gup_flags{gup_flag::touch};
+    auto const added = How == holding::pin ? more : more.with(gup_flag::touch);
     return run_slow<P>(mm, me,
                        {span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller},
                        added, lock_fate::kept, [&](auto& driver) { driver.keeping(held); });
@@ -110,20 +112,20 @@ template<holding How, GupProfile P, class Mm, class Cpu, class L>
 
 template<holding How, GupProfile P, class Mm, class Cpu, class L>
 [[nodiscard]] constexpr gup_result maybe_lose_lock(Mm& mm, Cpu& me, droppable<L> permission,
-                                                   page_span span, gup_flags flags,
-                                                   gup_output out) {
+                                                   page_span span, gup_flags flags, gup_output out,
+                                                   gup_flags more = {}) {
     if (!permission.holding()) return {0, gup_stop::error, errc::lock_not_held, lock_fate::lost};
     return run_slow<P>(mm, me,
                        {span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller},
-                       {gup_flag::touch, gup_flag::unlockable}, lock_fate::kept,
+                       more.with({gup_flag::touch, gup_flag::unlockable}), lock_fate::kept,
                        [&](auto& driver) { driver.dropping(std::move(permission)); });
 }
 
 template<holding How, GupProfile P, class Mm, class Cpu>
 [[nodiscard]] constexpr gup_result own_lock(Mm& mm, Cpu& me, page_span span, gup_flags flags,
-                                            gup_output out) {
+                                            gup_output out, gup_flags more = {}) {
     return run_slow<P>(mm, me, {span, flags, out.held_as(How), out.pages(), lock_entry::own},
-                       {gup_flag::touch, gup_flag::unlockable}, lock_fate::never_held,
+                       more.with({gup_flag::touch, gup_flag::unlockable}), lock_fate::never_held,
                        [](auto&) {});
 }
 

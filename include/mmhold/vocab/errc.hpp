@@ -15,6 +15,7 @@ namespace mmhold {
 enum class errc : std::uint8_t {
     ok = 0,
     interrupted = 4,   ///< EINTR: a fatal signal, or any signal where the caller asked for it
+    io = 5,            ///< EIO: nothing could be transferred (/proc/PID/mem, ptrace)
     again = 11,        ///< EAGAIN: the first, killable taking of the mm lock was interrupted
     no_memory = 12,    ///< ENOMEM: frames, page tables or bookkeeping memory are exhausted
     bad_address = 14,  ///< EFAULT: no vma, access refused, or the fault ended in SIGBUS/SIGSEGV
@@ -38,6 +39,7 @@ enum class errc : std::uint8_t {
     switch (number) {
         case 0: return errc::ok;
         case 4: return errc::interrupted;
+        case 5: return errc::io;
         case 11: return errc::again;
         case 12: return errc::no_memory;
         case 14: return errc::bad_address;
@@ -57,6 +59,7 @@ enum class errc : std::uint8_t {
     switch (e) {
         case errc::ok: return "OK";
         case errc::interrupted: return "EINTR";
+        case errc::io: return "EIO";
         case errc::again: return "EAGAIN";
         case errc::no_memory: return "ENOMEM";
         case errc::bad_address: return "EFAULT";
@@ -77,6 +80,7 @@ enum class errc : std::uint8_t {
     switch (e) {
         case errc::ok: return "success";
         case errc::interrupted: return "interrupted by a signal";
+        case errc::io: return "nothing could be transferred";
         case errc::again: return "interrupted before the mm lock was taken";
         case errc::no_memory: return "out of frames, page tables or bookkeeping memory";
         case errc::bad_address: return "bad address: not mapped, or this access is not permitted";

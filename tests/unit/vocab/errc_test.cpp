@@ -11,7 +11,7 @@ using namespace mmhold;
 
 namespace {
 
-constexpr errc all[] = {errc::ok,        errc::interrupted,      errc::again,
+constexpr errc all[] = {errc::ok,        errc::interrupted,      errc::io,  errc::again,
                         errc::no_memory, errc::bad_address,      errc::busy,
                         errc::exists,    errc::invalid_argument, errc::not_supported,
                         errc::overflow,  errc::remote_io,        errc::hardware_poison,
@@ -22,6 +22,7 @@ constexpr errc all[] = {errc::ok,        errc::interrupted,      errc::again,
 TEST_CASE("1.2 every errc is the errno of its name") {
     CHECK(to_errno(errc::ok) == 0);
     CHECK(to_errno(errc::interrupted) == EINTR);
+    CHECK(to_errno(errc::io) == EIO);
     CHECK(to_errno(errc::again) == EAGAIN);
     CHECK(to_errno(errc::no_memory) == ENOMEM);
     CHECK(to_errno(errc::bad_address) == EFAULT);
