@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "pair_book.hpp"
+#include "book.hpp"
 #include "pair_mutant_list.hpp"
 
 namespace mmhold_test {
