@@ -7,6 +7,7 @@
 //   reclaim/reclaimer.hpp    Reclaimer         lock/mm_lock.hpp          MmLock
 //   paging/page_format.hpp   PageFormat        paging/table_memory.hpp   TableMemory
 //   space/space_config.hpp   SpaceConfig       walk/page_walker.hpp      PageWalker
+//   space/swap_store.hpp     SwapStore
 //   fault/fault_handler.hpp  FaultHandler      gup/profile.hpp           GupProfile
 
 #include <mmhold/concepts.hpp>
@@ -102,6 +103,8 @@ requires(Levels == 4 || Levels == 5)
 struct x86_64;  // x86_64.hpp
 template<PageFormat F, Reclaimer R>
 class host_tables;  // host_tables.hpp
+template<Machine M>
+class torn_entry;  // torn_entry.hpp
 template<PageFormat F, TableMemory T>
 class table_guard;  // table_guard.hpp
 template<PageFormat F, TableMemory T>
@@ -123,6 +126,7 @@ struct vma;  // vma.hpp
 template<class L>
 class vma_ref;       // vma.hpp
 class fault_source;  // vma.hpp
+class memory_object;  // vma.hpp
 template<Machine M>
 class vma_map;        // vma_map.hpp
 struct mmap_request;  // mmap_request.hpp
@@ -135,8 +139,26 @@ class resident_set;  // resident_set.hpp
 template<class Space>
 class unmapped_pages;  // unmapped_pages.hpp
 template<Machine M>
+class page_index;  // page_index.hpp
+template<class Space>
+class mapping_stretch;  // object_mappings.hpp
+template<class Space>
+class object_mappings;  // object_mappings.hpp
+template<Machine M>
+class writer_brake;  // page_cache.hpp
+template<class Space>
+class page_cache;  // page_cache.hpp
+// object_bytes.hpp: read_object, write_object
+template<Machine M>
 struct default_config;  // space_config.hpp
+template<Machine M>
+class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
+enum class page_marker : std::uint8_t;  // page_marker.hpp
+template<class Space>
+class taken_page;  // taken_page.hpp
+// migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
+struct default_heir;  // fork.hpp; and fork, fork_locked
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -163,13 +185,22 @@ class anonymous;  // anonymous.hpp
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
+class swap_in;  // swap_in.hpp
+template<class Space>
 class present_page;  // present_page.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>
 class userfault;  // userfault.hpp
+struct page_request;  // page_request.hpp
 template<class Space>
 class page_source;  // page_source.hpp
+template<Machine M>
+class page_reads;  // page_reads.hpp
+template<class Space>
+class file_object;  // file_object.hpp
+template<class Space>
+class file_backed;  // file_backed.hpp
 template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
@@ -218,7 +249,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // vmsplice.hpp          vmsplice
 
 // 11 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
-// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book)
+// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book),
+//            history.hpp (history)
 // 12 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

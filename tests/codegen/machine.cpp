@@ -26,6 +26,9 @@ extern "C" std::uint64_t annotations_subject(std::uint64_t const* entries, std::
     M::name(entries + 1, "pmd", 1);
     M::expect(count <= 512 && (entries[0] & 1U) == 0, "a table of at most 512 entries");
     M::lock_taken(entries, mmhold::lock_mode::shared);
+    M::note(mmhold::claim::found_under, entries + (count & 1U), entries);
+    M::note(mmhold::claim::reference_taken, entries, count);
+    M::note(mmhold::claim::may_sleep, entries);
     M::expect(M::holds(entries), "the lock is held");
     auto const first = entries[0];
     M::lock_given(entries, mmhold::lock_mode::shared);

@@ -143,11 +143,18 @@ struct last_user_writes : some_frames {
     void finish() { M::expect(frames.ref_count(page) == 1, "the first owner's reference is left"); }
 };
 
-/// A process with one page mapped in the middle of a range, and two cpus.
+/// The usual parts, with tables of four entries: filling, emptying and looking through a table of
+/// 512 is most of an execution otherwise, and shows nothing more.
+struct small_tables : default_config<model_machine> {
+    using format = x86_64_radix<3, 2>;
+    using tables = host_tables<format, reclaimer>;
+};
+
+/// A process with one page mapped at the start of a range, and two cpus.
 struct small_process {
     using M = model_machine;
-    using config = default_config<M>;
-    static constexpr std::uint64_t range = 512;  // one whole table
+    using config = small_tables;
+    static constexpr std::uint64_t range = config::format::entries_per_table;  // one whole table
 
     small_process() {
         M::name(&space, "space");
@@ -175,7 +182,7 @@ struct small_process {
         M::expect(frames.statistics().free == 3 - mapped, "no page is lost");
     }
 
-    static constexpr virt_addr start{std::uint64_t{1} << 30U};
+    static constexpr virt_addr start{16 * page_size};
     frame_pool<M> frames{page_count{3}, frame_bytes::none, pfn{16}, pin_statistics::off};
     config::tables tables{page_count{8}};
     config::reclaimer domain{};

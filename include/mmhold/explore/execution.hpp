@@ -6,6 +6,7 @@
 // called.
 
 #include <mmhold/explore/annotations.hpp>
+#include <mmhold/explore/claims.hpp>
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
@@ -72,8 +73,10 @@ protected:
         names_.begin_execution();
         locks_.begin_execution();
         wakes_.begin_execution();
+        claims_.begin_execution();
+        finding_.details.clear();
         if (story_ != nullptr) story_->clear();
-        running_ = 0;
+        now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
     }
 
@@ -82,13 +85,23 @@ protected:
     /// Is an actor in control, so that accesses are steps?
     [[nodiscard]] bool acting() const noexcept { return phase_ == phase::actors; }
     [[nodiscard]] process self() const noexcept { return running_; }
+    /// What the actor in control knows and has seen.
+    [[nodiscard]] actor_memory& mine() noexcept { return *mine_; }
+    /// Hands control to `next`, as far as this book-keeping goes.
+    void now_running(process next) noexcept {
+        running_ = next;
+        me_ = &actors_[next];
+        mine_ = &memory_.of(next);
+    }
     /// Who did it, for headlines.
     [[nodiscard]] std::string actor_name() const {
         return phase_ == phase::set_up ? "the set-up" : acting() ? actor_text(self()) : "the end";
     }
     [[nodiscard]] std::uint32_t now_epoch() noexcept {
-        return acting() ? epoch(self(), memory_.of(self()).known.ticks[self()]) : 0;
+        return acting() ? epoch(self(), mine().known.ticks[self()]) : 0;
     }
+
+    [[nodiscard]] instant here() noexcept { return {search_.depth(), now_epoch()}; }
 
     // ---- what could happen next ----
 
@@ -199,14 +212,15 @@ protected:
             search_.blocked_heavy_fence(a.id);
         } else if (a.next.kind == op_kind::await &&
                    memory_.of(a.id).buffer.youngest(a.next.location) == nullptr) {
-            search_.blocked_await(a.id, memory_.at(a.next.location).used, a.next.done);
+            search_.blocked_await(a.id, a.next.location, a.next.done);
         }
     }
 
     // ---- words for reports ----
 
     [[nodiscard]] std::string name_of(std::uint32_t id) const {
-        return id <= heap_location ? std::string{"heap"} : names_.of(memory_.at(id).self);
+        if (id <= calls_location) return id == calls_location ? "the other calls" : "heap";
+        return names_.of(memory_.at(id).self);
     }
     /// A value as a report shows it.
     [[nodiscard]] std::string shown(std::uint64_t value) const {
@@ -244,6 +258,7 @@ protected:
     model_heap heap_;
     object_names names_{};
     lock_ledger locks_{};
+    claim_ledger claims_{};
     lock_order_graph lock_order_{};
     wake_ledger wakes_{};
     story* story_{nullptr};
@@ -251,6 +266,8 @@ protected:
     phase phase_{phase::outside};
     std::vector<actor> actors_;
     process running_{0};
+    actor* me_{nullptr};           // actors_[running_]
+    actor_memory* mine_{nullptr};  // its memory: both are asked for several times per step
 };
 
 }  // namespace detail

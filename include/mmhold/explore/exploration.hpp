@@ -28,14 +28,21 @@ public:
 
     // ---- words ----
 
-    [[nodiscard]] std::uint64_t load(cell const& c, request r) {
-        if (!acting()) return value_now(c);
+    // (Requests go by reference: copying one that was written in parts a moment ago stalls the
+    // processor.)
+
+    [[nodiscard]] std::uint64_t load(cell const& c, request const& r) {
+        return acting() ? load_in_turn(c, r) : value_now(c);
+    }
+    void store(cell& c, std::uint64_t value, request const& r) {
+        acting() ? store_in_turn(c, value, r) : set_now(c, value);
+    }
+    [[nodiscard]] std::uint64_t load_in_turn(cell const& c, request const& r) {
         operation& op = announced(op_kind::load, c, r);
         wait_turn();
         return perform_read(op, r);
     }
-    void store(cell& c, std::uint64_t value, request r) {
-        if (!acting()) return set_now(c, value);
+    void store_in_turn(cell& c, std::uint64_t value, request const& r) {
         operation& op = announced(op_kind::store, c, r);
         op.operand = value;
         op.locked = tso() && op.order == memory_order::seq_cst;
@@ -43,7 +50,7 @@ public:
         perform_store(op, r);
     }
     [[nodiscard]] std::uint64_t update(op_kind kind, cell& c, std::uint64_t operand,
-                                       std::uint64_t mask, request r) {
+                                       std::uint64_t mask, request const& r) {
         if (!acting()) {
             auto const old = value_now(c);
             set_now(c, updated(kind, old, operand) & mask);
@@ -57,7 +64,7 @@ public:
         return perform_update(op, r);
     }
     [[nodiscard]] bool compare_exchange(cell& c, std::uint64_t& expected, std::uint64_t desired,
-                                        request r) {
+                                        request const& r) {
         if (!acting()) {
             auto const old = value_now(c);
             bool const equal = old == expected;
@@ -76,7 +83,8 @@ public:
         return equal;
     }
     enum class waiting : std::uint8_t { parks, polls };
-    [[nodiscard]] std::uint64_t await(cell const& c, predicate done, waiting how, request r) {
+    [[nodiscard]] std::uint64_t await(cell const& c, predicate done, waiting how,
+                                      request const& r) {
         if (!acting()) {
             auto const value = value_now(c);
             if (!done.holds(done.context, value)) {
@@ -87,6 +95,7 @@ public:
             }
             return value;
         }
+        if (how == waiting::parks) check_awake(&c);
         operation& op = announced(op_kind::await, c, r);
         op.done = done;
         op.parks = how == waiting::parks && plan_.wakes == wake_rule::strict;
@@ -99,7 +108,7 @@ public:
         if (!acting()) return;
         auto const id = memory_.find(c);
         if (id == 0) return;
-        if (auto* const entry = memory_.of(self()).buffer.youngest(id); entry != nullptr) {
+        if (auto* const entry = mine().buffer.youngest(id); entry != nullptr) {
             if (many == wake_ledger::how_many::all) {
                 entry->notified = wake_ledger::everybody;
             } else if (entry->notified + 1 < wake_ledger::everybody) {
@@ -112,48 +121,54 @@ public:
 
     // ---- fences ----
 
-    void fence(request r) {
-        if (!acting() || !sites_.apply_fence(r, site_kind::fence)) return;
-        bool const full = r.order == memory_order::seq_cst;
+    void fence(request const& r) {
+        if (!acting()) return;
+        auto const order = sites_.order_of_fence(r, site_kind::fence);
+        if (order == memory_order::relaxed) return;  // nothing is left of it
+        bool const full = order == memory_order::seq_cst;
         if (full && plan_.memory != memory_model::sc) {
             operation& op = announcement();
-            op = {op_kind::fence, r.order, tso()};
+            op = {op_kind::fence, order, tso()};
             wait_turn();
-            step s = begun(op);
-            if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
+            begin(op);
             if (story_ != nullptr) tell_step("full fence", r);
             memory_.sync_fence(self(), memory_order::acquire);
             if (stale()) memory_.ordered_fence(self());
             memory_.sync_fence(self(), memory_order::release);
-            memory_.of(self()).exposed = false;
-            done(s);
+            mine().exposed = false;
+            done();
         } else {
-            memory_.sync_fence(self(), r.order);
-            ++memory_.of(self()).known.ticks[self()];
+            memory_.sync_fence(self(), order);
+            ++mine().known.ticks[self()];
         }
     }
     /// Orders nothing by itself. Switched off, it leaves what stands before it out of reach of
     /// heavy fences.
-    void light_fence(request r) {
+    void light_fence(request const& r) {
         if (!acting()) return;
-        bool const there = sites_.apply_fence(r, site_kind::light_fence);
-        if (!there) memory_.of(self()).buffer.expose();
-        memory_.of(self()).exposed = !there;
+        bool const there =
+            sites_.order_of_fence(r, site_kind::light_fence) != memory_order::relaxed;
+        if (!there) mine().buffer.expose();
+        mine().exposed = !there;
     }
-    void heavy_fence(request r) {
-        if (!acting() || !sites_.apply_fence(r, site_kind::heavy_fence) ||
-            plan_.memory == memory_model::sc)
+    void heavy_fence(request const& r) {
+        if (!acting()) return;
+        auto const order = sites_.order_of_fence(r, site_kind::heavy_fence);
+        if (order == memory_order::relaxed) return;
+        if (plan_.memory == memory_model::sc) {  // nothing to drain, but a fence all the same
+            memory_.sync_fence(self(), order);
+            ++mine().known.ticks[self()];
             return;
+        }
         operation& op = announcement();
         op = {op_kind::heavy_fence, memory_order::acq_rel, tso()};
         wait_turn();
-        step s = begun(op);
-        if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
+        begin(op);
         if (story_ != nullptr) tell_step("heavy fence", r);
         memory_.sync_fence(self(), memory_order::acquire);
         if (stale()) memory_.heavy_fence(self());
         memory_.sync_fence(self(), memory_order::release);
-        done(s);
+        done();
     }
     void relax() {
         if (!acting()) return;
@@ -187,6 +202,19 @@ public:
         heap_step();
     }
 
+    // ---- histories ----
+
+    /// Call and answer of a recorded operation as steps: an answer is never swapped with a call.
+    /// They order nothing and drain nothing.
+    void mark_call() { mark_moment(op_kind::load, "calls"); }
+    void mark_answer() { mark_moment(op_kind::heap, "is answered"); }
+    /// The actor in control; -1: none is.
+    [[nodiscard]] int who() const noexcept { return acting() ? self() : -1; }
+    /// What the actor in control knows to have happened.
+    [[nodiscard]] sync_clock knowledge() noexcept {
+        return acting() ? memory_.of(self()).known : sync_clock{};
+    }
+
     [[nodiscard]] std::uint64_t now() const noexcept { return static_cast<std::uint64_t>(depth()); }
     [[nodiscard]] site_table& sites() noexcept { return sites_; }
 
@@ -204,19 +232,22 @@ private:
 
     // ---- as steps ----
 
-    [[nodiscard]] operation& announced(op_kind kind, cell const& c, request& r) {
-        sites_.apply(r, kind);
+    [[nodiscard, gnu::always_inline]] operation& announced(op_kind kind, cell const& c,
+                                                           request const& r) {
         auto const where = enter(c);
         operation& op = announcement();
         op.kind = kind;
-        op.order = r.order;
+        op.order = sites_.order_of(r, kind);
         op.locked = false;
         op.location = where;
         op.mask = ~std::uint64_t{0};
         return op;
     }
-    [[nodiscard]] std::uint32_t enter(cell const& c) {
+    [[nodiscard, gnu::always_inline]] std::uint32_t enter(cell const& c) {
         if (auto const id = memory_.find(c); id != 0) return id;
+        return enter_anew(c);
+    }
+    [[nodiscard, gnu::noinline]] std::uint32_t enter_anew(cell const& c) {
         if (mark_in(c.id) != cell::unregistered) used_after_death(&c);
         auto const id = memory_.enter(const_cast<cell&>(c));
         if (id == 0)
@@ -224,80 +255,90 @@ private:
                  [&] { return std::string{"stale reads keep track of 255 words only"}; });
         return id;
     }
-    /// The turn has come: is the word still there, and was its birth known?
-    [[nodiscard]] step begun(operation const& op) {
-        step s;
-        s.what = footprint_of(self());
-        if (op.location == 0) return s;
-        location& l = memory_.at(op.location);
-        if (!l.alive) used_after_death(l.self);
-        if (!memory_.happened_before(l.born, self())) {
-            clash(l.born);
-            fail(finding_kind::data_race, [&] {
-                return std::string{actor_name() + " uses " + name_of(op.location) + ", but that " +
-                                   owner_text(l.born) + " made it is not ordered before"};
-            });
+    /// The turn has come. A step that is known was judged when it was taken first.
+    [[gnu::always_inline]] void begin(operation const& op) {
+        if (!search_.known()) begin_unknown(op);
+    }
+    [[gnu::noinline]] void begin_unknown(operation const& op) {
+        if (op.location != 0) judge_use(op.location, memory_.at(op.location));
+        if (!search_.tracks()) return;
+        step_ = step{};
+        step_.by = self();
+        step_.what = footprint_of(self());
+        step_.before = memory_.at(op.location).value;
+        if (op.kind == op_kind::await) step_.awaited = &op.done;
+        if (op.locked) {
+            step_.after[0] = search_.last_step_of(buffer_of(self()));
+        } else if (step_.what.has(footprint::buffers)) {
+            step_.after[0] = mine().buffer.room_since(static_cast<unsigned>(plan_.buffer_depth));
         }
-        l.touched.ticks[self()] = memory_.of(self()).known.ticks[self()];
-        s.memory = &l.used;
-        s.before = l.value;
-        return s;
+    }
+    /// The word of the step, which knows from now on when the actor used it last.
+    [[nodiscard, gnu::always_inline]] location& used(operation const& op) {
+        location& l = memory_.at(op.location);
+        l.touched.ticks[self()] = mine().known.ticks[self()];
+        return l;
+    }
+    /// Is the word still there, and was its birth known?
+    void judge_use(std::uint32_t where, location const& l) {
+        if (!l.alive) used_after_death(l.self);
+        if (!memory_.happened_before(l.born, self())) born_elsewhere(where, l);
+    }
+    [[noreturn, gnu::noinline]] void born_elsewhere(std::uint32_t where, location const& l) {
+        clash(l.born);
+        fail(finding_kind::data_race, [&] {
+            return std::string{actor_name() + " uses " + name_of(where) + ", but that " +
+                               owner_text(l.born) + " made it is not ordered before"};
+        });
     }
 
-    [[nodiscard]] std::uint64_t perform_read(operation const& op, request const& r) {
-        step s = begun(op);
-        location& l = memory_.at(op.location);
+    [[nodiscard, gnu::always_inline]] std::uint64_t perform_read(operation const& op,
+                                                                 request const& r) {
+        begin(op);
+        location& l = used(op);
         std::uint64_t value = l.value;
-        if (op.kind == op_kind::await) s.awaited = &op.done;
         if (stale()) {
-            if (op.order == memory_order::seq_cst) memory_.raise_to_ordered(self(), op.location);
-            auto const readable = readable_by(self(), op);
-            if (readable > 1)
-                s.awaited = nullptr;  // it could have gone on before the newest store, too
-            auto const back = search_.choose_store(readable);
-            message const m = memory_.back_from_newest(op.location, back);
-            memory_.read_message(self(), op.location, m, op.order);
-            value = m.value;
-        } else if (auto* const own = memory_.of(self()).buffer.youngest(op.location);
-                   own != nullptr) {
+            value = read_stale(op);
+        } else if (auto* const own = mine().buffer.youngest(op.location); own != nullptr) {
             own->served = static_cast<std::int16_t>(depth());
             value = own->value;
-            s.memory = nullptr;
         } else {
             memory_.learn(self(), l.published, op.order);
         }
-        if (op.kind == op_kind::await && !op.done.holds(op.done.context, value)) {
-            fail(finding_kind::hidden_state,
-                 [&] { return std::string{"an await was chosen that cannot go on"}; });
-        }
-        if (story_ != nullptr) {
-            tell_step((op.kind == op_kind::await ? "await " : "load ") + name_of(op.location) +
-                          " = " + shown(value) +
-                          (s.memory == nullptr ? " (own buffer)"
-                           : value != l.value  ? " (stale)"
-                                               : ""),
-                      r);
-        }
-        done(s);
+        if (op.kind == op_kind::await && !op.done.holds(op.done.context, value)) ended_early();
+        if (story_ != nullptr) tell_read(op, value, r);
+        done();
         return value;
     }
-
-    void perform_store(operation const& op, request const& r) {
-        step s = begun(op);
-        bool const buffered = s.what.has(footprint::buffers);
-        if (story_ != nullptr) {
-            tell_step("store " + name_of(op.location) + " = " + shown(op.operand) +
-                          (buffered ? " (buffered)" : ""),
-                      r);
+    [[noreturn, gnu::noinline]] void ended_early() {
+        fail(finding_kind::hidden_state,
+             [&] { return std::string{"an await was chosen that cannot go on"}; });
+    }
+    [[nodiscard]] std::uint64_t read_stale(operation const& op) {
+        if (op.order == memory_order::seq_cst) memory_.raise_to_ordered(self(), op.location);
+        auto back = search_.repeated_store();
+        if (!search_.known()) {
+            auto const readable = readable_by(self(), op);
+            if (readable > 1)
+                step_.awaited = nullptr;  // it could have gone on before the newest store, too
+            back = search_.choose_store(readable);
         }
+        message const m = memory_.back_from_newest(op.location, back);
+        memory_.read_message(self(), op.location, m, op.order);
+        return m.value;
+    }
+
+    [[gnu::always_inline]] void perform_store(operation const& op, request const& r) {
+        begin(op);
+        location& l = used(op);
+        bool const buffered = tso() && !op.locked;
+        if (story_ != nullptr) tell_store(op, buffered ? " (buffered)" : "", r);
         if (stale()) {
             if (op.order == memory_order::seq_cst) memory_.raise_to_ordered(self(), op.location);
             memory_.append(self(), op.location, op.operand, op.order,
                            static_cast<std::int16_t>(depth()), false);
         } else if (buffered) {
-            store_buffer& buffer = memory_.of(self()).buffer;
-            s.after[0] = buffer.room_since(static_cast<unsigned>(plan_.buffer_depth));
-            s.memory = nullptr;
+            store_buffer& buffer = mine().buffer;
             buffered_store& entry = buffer.push();
             entry.location = op.location;
             entry.value = op.operand;
@@ -307,19 +348,17 @@ private:
             entry.notified = 0;
             entry.published = memory_.taught_by(self(), op.order);
         } else {
-            if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
-            memory_.write(op.location, op.operand, memory_.taught_by(self(), op.order));
+            l.write(op.operand, memory_.taught_by(self(), op.order));
         }
-        done(s);
+        done();
     }
 
     /// Updates see the newest value. A failed compare_exchange is a load of it (never a stale one).
     [[nodiscard]] std::uint64_t perform_update(operation const& op, request const& r) {
-        step s = begun(op);
-        if (tso()) s.after[0] = search_.last_step_of(buffer_of(self()));
-        location& l = memory_.at(op.location);
+        begin(op);
+        location& l = used(op);
         auto const old = l.value;
-        bool const fails = !s.what.has(footprint::writes);
+        bool const fails = op.kind == op_kind::compare_exchange && old != op.expected;
         auto const order = fails ? failure_order(op.order) : op.order;
         auto const value = updated(op.kind, old, op.operand) & op.mask;
         if (stale()) {
@@ -334,12 +373,24 @@ private:
             if (!fails) {
                 sync_clock carried = memory_.taught_by(self(), order);
                 carried.join(l.published);
-                memory_.write(op.location, value, carried);
+                l.write(value, carried);
             }
         }
         if (story_ != nullptr) tell_update(op, old, value, r);
-        done(s);
+        done();
         return old;
+    }
+
+    [[gnu::noinline]] void tell_read(operation const& op, std::uint64_t value, request const& r) {
+        tell_step((op.kind == op_kind::await ? "await " : "load ") + name_of(op.location) + " = " +
+                      shown(value) +
+                      (step_.what.location == 0                 ? " (own buffer)"
+                       : value != memory_.at(op.location).value ? " (stale)"
+                                                                : ""),
+                  r);
+    }
+    [[gnu::noinline]] void tell_store(operation const& op, char const* how, request const& r) {
+        tell_step("store " + name_of(op.location) + " = " + shown(op.operand) + how, r);
     }
 
     /// Is what this await waits for there already?
@@ -350,8 +401,8 @@ private:
     /// since which step?
     void note_wait(operation const& op, int waiting_since) {
         if (search_.tracks()) {
-            if (memory_.of(self()).buffer.youngest(op.location) != nullptr) return;
-            auto const write = search_.awaited_write(self(), memory_.at(op.location).used, op.done);
+            if (mine().buffer.youngest(op.location) != nullptr) return;
+            auto const write = search_.awaited_write(self(), op.location, op.done);
             if (write >= 0) wakes_.needs_notify({op.location, write, self()});
         } else if (waiting_since >= 0) {
             wakes_.needs_notify({op.location, waiting_since, self()});
@@ -366,13 +417,23 @@ private:
         op.kind = op_kind::heap;
         op.location = heap_location;
         wait_turn();
-        step s;
-        s.what = footprint_of(self());
-        s.memory = &memory_.at(heap_location).used;
-        location& l = memory_.at(heap_location);
+        begin(op);
+        location& l = used(op);
         memory_.learn(self(), l.published, memory_order::acquire);
-        memory_.write(heap_location, 0, memory_.taught_by(self(), memory_order::release));
-        done(s);
+        l.write(0, memory_.taught_by(self(), memory_order::release));
+        done();
+    }
+
+    void mark_moment(op_kind kind, char const* what) {
+        if (!acting()) return;
+        operation& op = announcement();
+        op = {};
+        op.kind = kind;
+        op.location = calls_location;
+        wait_turn();
+        begin(op);
+        if (story_ != nullptr) tell_step(what, {});
+        done();
     }
 
     site_table& sites_;

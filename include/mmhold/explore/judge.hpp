@@ -42,7 +42,7 @@ public:
         bury(c.id, cell::dead);
         if (id == 0) return;
         location& l = memory_.at(id);
-        for (process q = 0; q < max_actors; ++q) {
+        for (process q = 0; !search_.known() && q < max_actors; ++q) {
             if (q == self() || memory_.of(self()).known.covers(q, l.touched.ticks[q])) continue;
             clash(epoch(q, l.touched.ticks[q]));
             fail(finding_kind::use_after_free, [&] {
@@ -86,8 +86,15 @@ public:
         if (story_ != nullptr) story_->mark_last();
         fail(finding_kind::expectation, [&] { return std::string{actor_name() + ": " + text}; });
     }
+    /// A finding that a scenario itself has made. Moves from its arguments: nothing that owns
+    /// memory may be left behind on this stack.
+    [[noreturn]] void reject(finding_kind kind, std::string& headline, std::string& details) {
+        finding_.details = std::move(details);
+        fail(kind, [&] { return std::string{std::move(headline)}; });
+    }
     void lock_taken(void const* lock, lock_mode mode) {
         if (!acting()) return;
+        if (search_.known()) return locks_.take(self(), lock, mode);
         if (story_ != nullptr)
             tell_note((mode == lock_mode::shared ? "holds shared " : "holds ") + names_.of(lock),
                       {});
@@ -105,8 +112,11 @@ public:
                                    owner_text(given) + " gave it up is not ordered before"};
             });
         }
-        for (auto const& held : locks_.of(self())) note_order(held, lock, mode);
+        for (auto const& held : locks_.of(self())) {
+            if (held.lock != lock) note_order(held, lock, mode);
+        }
         locks_.take(self(), lock, mode);
+        claims_.lock_taken(self(), lock, here());
     }
     void lock_given(void const* lock, lock_mode mode) {
         if (!acting()) return;
@@ -116,6 +126,26 @@ public:
                 return std::string{actor_name() + " gives up " + names_.of(lock) +
                                    ", which it does not hold"};
             });
+        }
+        claims_.lock_given(self(), lock, here());
+    }
+    /// What actors may use, and whether they still may (claims.hpp).
+    void note(claim what, void const* object, void const* lock, std::uint64_t count) {
+        if (!acting()) return;
+        process const me = self();
+        switch (what) {
+            case claim::found_under: return claims_.found_under(me, object, lock);
+            case claim::used: return check_use(object);
+            case claim::reference_taken: return claims_.reference_taken(me, object, count);
+            case claim::reference_given: return claims_.reference_given(me, object, count, here());
+            case claim::reference_passed: return claims_.reference_passed(me, object, count);
+            case claim::wanted: return claims_.wants(me, object);
+            case claim::may_sleep: check_awake(object); return claims_.wants(me, object);
+            case claim::not_wanted: return claims_.wants(me, nullptr);
+            case claim::interrupts_off:
+                if (story_ != nullptr) tell_note("interrupts off", {});
+                return claims_.interrupts_off(me, here());
+            case claim::interrupts_on: return interrupts_on();
         }
     }
     [[nodiscard]] bool holds(void const* lock) const noexcept {
@@ -136,9 +166,54 @@ protected:
         });
     }
 
+    // ---- automata ----
+
+    void check_use(void const* object) {
+        if (auto const* const over = claims_.outlived(self(), object); over != nullptr) {
+            clash(over->end.moment);
+            auto const* const again = claims_.held_now(self(), over->lock);
+            fail(finding_kind::stale_hold, [&] {
+                auto text = actor_name() + " uses " + names_.of(object);
+                text += ", which it found under a hold of " + names_.of(over->lock);
+                text += " that it gave up at step " + std::to_string(over->end.step);
+                if (again != nullptr)
+                    text += " (the hold since step " + std::to_string(again->begin.step) +
+                            " is another one)";
+                return text;
+            });
+        }
+        if (auto const* const lost = claims_.lost(self(), object); lost != nullptr) {
+            clash(lost->given.moment);
+            fail(finding_kind::stale_reference, [&] {
+                return std::string{actor_name() + " uses " + names_.of(object) +
+                                   ", whose last reference it gave back at step " +
+                                   std::to_string(lost->given.step)};
+            });
+        }
+    }
+    /// May the actor sleep now? `until`: what it would wait for; nullptr: no name for that.
+    void check_awake(void const* until) {
+        auto const* const off = claims_.off(self());
+        if (off == nullptr) return;
+        clash(off->begin.moment);
+        fail(finding_kind::irq_sleep, [&] {
+            auto text = actor_name() + " may sleep";
+            if (until != nullptr) text += " waiting for " + names_.of(until);
+            text += " with interrupts off since step " + std::to_string(off->begin.step);
+            return text;
+        });
+    }
+    void interrupts_on() {
+        if (story_ != nullptr) tell_note("interrupts on", {});
+        if (claims_.interrupts_on(self())) return;
+        fail(finding_kind::irq_unbalanced,
+             [&] { return std::string{actor_name() + " turns interrupts on that were not off"}; });
+    }
+
     // ---- judging ----
 
     void touch(field_cell& f, char const* how, bool changes) {
+        if (search_.known()) return;  // judged when it happened first
         if (mark_in(f.state) != field_cell::is_alive) used_after_death(&f);
         auto& mine = memory_.of(self()).known;
         std::uint32_t other = 0;

@@ -11,7 +11,6 @@
 
 #include <mmhold/explore/operation.hpp>
 #include <mmhold/explore/plan.hpp>
-#include <mmhold/explore/search.hpp>
 
 #include <algorithm>
 #include <array>
@@ -26,12 +25,18 @@ namespace detail {
 struct location {
     std::uint64_t value{0};     // newest in memory
     cell const* self{nullptr};  // where the object is (or was)
-    usage used{};
-    sync_clock published{};  // what the newest store teaches those who acquire
-    sync_clock touched{};    // last access of each actor
+    sync_clock published{};     // what the newest store teaches those who acquire
+    sync_clock touched{};       // last access of each actor
     std::uint32_t born{0};
     std::int32_t newest{-1};  // stale: the newest message
     bool alive{true};
+
+    /// Puts a value into memory: by a store without buffer, a drain, or an update (which continues
+    /// the release sequence it found).
+    void write(std::uint64_t stored, sync_clock const& teaches) noexcept {
+        value = stored;
+        published = teaches;
+    }
 };
 
 /// A store that its actor has done and memory has not seen yet.
@@ -96,11 +101,11 @@ public:
     }
 
 private:
-    std::array<buffered_store, capacity> entries_{};
-    std::array<std::int16_t, capacity> drained_at_{};
-    unsigned head_{0};
+    unsigned head_{0};  // asked for at every choice, so first
     unsigned count_{0};
     unsigned total_{0};
+    std::array<std::int16_t, capacity> drained_at_{};
+    std::array<buffered_store, capacity> entries_{};
 };
 
 /// Stale reads: per location, the oldest store that may still be read (counted from 0, the initial
@@ -148,8 +153,10 @@ public:
     }
 
     void begin_execution() noexcept {
-        locations_.resize(heap_location + 1);  // 0: none
+        locations_.resize(calls_location + 1);  // 0: none
+        count_ = calls_location + 1;
         locations_[heap_location] = location{};
+        locations_[calls_location] = location{};
         for (std::size_t i = 0; i < actors_.size(); ++i) {
             auto& a = actors_[i];
             a.known = a.at_release = a.not_acquired = sync_clock{};
@@ -170,32 +177,22 @@ public:
     [[nodiscard]] actor_memory& of(process actor) noexcept { return actors_[actor]; }
     [[nodiscard]] location& at(std::uint32_t id) noexcept { return locations_[id]; }
     [[nodiscard]] location const& at(std::uint32_t id) const noexcept { return locations_[id]; }
-    [[nodiscard]] std::uint32_t count() const noexcept {
-        return static_cast<std::uint32_t>(locations_.size());
-    }
-
     /// The entry of a cell that is alive; 0 if it has none (yet, or any more).
     [[nodiscard]] std::uint32_t find(cell const& c) const noexcept {
         auto const id = mark_in(c.id);
-        bool const known = id < locations_.size() && locations_[id].self == &c;
+        bool const known = id < count_ && locations_[id].self == &c;
         return known && locations_[id].alive ? id : 0;
-    }
-    /// The newest entry, dead or alive, at that address; 0 if none.
-    [[nodiscard]] std::uint32_t find_address(void const* where) const noexcept {
-        for (auto id = static_cast<std::uint32_t>(locations_.size()); id-- > heap_location + 1;) {
-            if (locations_[id].self == where) return id;
-        }
-        return 0;
     }
     /// First use by an actor. Answers 0 if there is no room (stale reads keep track of 255 words).
     [[nodiscard]] std::uint32_t enter(cell& c) {
-        auto const id = static_cast<std::uint32_t>(locations_.size());
+        auto const id = count_;
         if (model_ == memory_model::stale && id >= view::locations) return 0;
         location& l = locations_.emplace_back();
         l.value = c.initial;
         l.self = &c;
         l.born = c.born;
         c.id = id;
+        ++count_;
         if (model_ == memory_model::stale) {
             l.newest = static_cast<std::int32_t>(messages_.size());
             message& first = messages_.emplace_back();
@@ -211,14 +208,6 @@ public:
         auto const* own = of(actor).buffer.youngest(id);
         return own != nullptr ? own->value : at(id).value;
     }
-    /// Puts a value into memory: by a store without buffer, a drain, or an update (which continues
-    /// the release sequence it found).
-    void write(std::uint32_t id, std::uint64_t value, sync_clock const& published) noexcept {
-        location& l = at(id);
-        l.value = value;
-        l.published = published;
-    }
-
     // ---- stale reads ----
 
     /// The messages that `actor` may read; bit k: the one k back from the newest.
@@ -328,6 +317,7 @@ private:
     memory_model model_;
     std::vector<actor_memory> actors_;
     std::vector<location> locations_{};
+    std::uint32_t count_{0};  // of them
     std::vector<message> messages_{};
     view ordered_view_{};
 };

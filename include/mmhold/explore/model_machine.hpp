@@ -66,8 +66,9 @@ template<class T>
 }
 /// The bits that a T has.
 template<class T>
-inline constexpr std::uint64_t width_mask =
-    sizeof(T) == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * sizeof(T) % 64)) - 1;
+inline constexpr std::uint64_t width_mask = sizeof(T) == 8
+                                                ? ~std::uint64_t{0}
+                                                : (std::uint64_t{1} << (8 * sizeof(T) % 64)) - 1;
 
 template<class O>
 [[nodiscard]] constexpr request request_for(O const& order, std::source_location where) noexcept {
@@ -157,7 +158,7 @@ public:
 
     /// Only model_machine::await and poll call it.
     template<class Predicate>
-    [[nodiscard]] T wait(Predicate const& done, exploration::waiting how, request r) const {
+    [[nodiscard]] T wait(Predicate const& done, exploration::waiting how, request const& r) const {
         auto const holds = [](void const* context, std::uint64_t value) {
             return static_cast<bool>(
                 (*static_cast<Predicate const*>(context))(from_bits<T>(value)));
@@ -166,7 +167,7 @@ public:
     }
 
 private:
-    T update(op_kind kind, T operand, request r) {
+    T update(op_kind kind, T operand, request const& r) {
         if (running == nullptr) {
             auto const changed = updated(kind, cell_.initial, to_bits(operand)) & width_mask<T>;
             return from_bits<T>(std::exchange(cell_.initial, changed));
@@ -282,7 +283,7 @@ struct model_machine {
         if (detail::running != nullptr) detail::running->name(object, text, index);
     }
     static void expect(bool condition, char const* text) {
-        if (detail::running != nullptr) detail::running->expect(condition, text);
+        if (!condition && detail::running != nullptr) detail::running->expect(condition, text);
     }
     static void lock_taken(void const* lock, lock_mode mode) {
         if (detail::running != nullptr) detail::running->lock_taken(lock, mode);
@@ -293,8 +294,27 @@ struct model_machine {
     [[nodiscard]] static bool holds(void const* lock) {
         return detail::running == nullptr || detail::running->holds(lock);
     }
+    static constexpr void note(claim what, void const* object) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, nullptr, 1);
+    }
+    static constexpr void note(claim what, void const* object, void const* lock) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, lock, 1);
+    }
+    static constexpr void note(claim what, void const* object, std::uint64_t count) {
+        if (!std::is_constant_evaluated() && detail::running != nullptr)
+            detail::running->note(what, object, nullptr, count);
+    }
     [[nodiscard]] static std::uint64_t now() {
         return detail::running == nullptr ? 0 : detail::running->now();
+    }
+
+    /// Who asks: the number of the scenario's actor; -1 during set-up, at the end, and where no
+    /// exploration runs. What thread_local is on the host: all actors share one host thread, so
+    /// code that keeps something per thread is given a policy that asks here.
+    [[nodiscard]] static int actor() {
+        return detail::running == nullptr ? -1 : detail::running->who();
     }
 };
 

@@ -93,6 +93,8 @@ struct request {
 
 /// The pseudo-word that stands for the order of create and destroy.
 inline constexpr std::uint32_t heap_location = 1;
+/// The pseudo-word that stands for the order of calls and answers of recorded operations.
+inline constexpr std::uint32_t calls_location = 2;
 
 /// What an actor will do next.
 struct operation {

@@ -86,19 +86,24 @@ struct plan {
 /// What is wrong.
 enum class finding_kind : std::uint8_t {
     none,
-    expectation,     ///< M::expect() was false
-    data_race,       ///< two uses of a plain field, or birth and use of a word, are not ordered
-    use_after_free,  ///< used after its life ended, or ended without a use being ordered before
-    double_free,     ///< M::destroy of something destroyed
-    wrong_free,      ///< M::destroy of something never created
-    leak,            ///< created, never destroyed
-    deadlock,        ///< actors wait and nobody can run
-    lost_wakeup,     ///< an awaited word became true and nobody was told
-    exclusion,       ///< two holders of a lock that excludes them
-    lock_misuse,     ///< a lock given back that was not held, or still held at the end
-    lock_order,      ///< two orders of taking locks; some execution will deadlock
-    endless,         ///< an execution does not end: unbounded retry or hand-written spinning
-    hidden_state,    ///< the same choices led elsewhere: a static, an address or a clock
+    expectation,       ///< M::expect() was false
+    data_race,         ///< two uses of a plain field, or birth and use of a word, are not ordered
+    use_after_free,    ///< used after its life ended, or ended without a use being ordered before
+    double_free,       ///< M::destroy of something destroyed
+    wrong_free,        ///< M::destroy of something never created
+    leak,              ///< created, never destroyed
+    deadlock,          ///< actors wait and nobody can run
+    lost_wakeup,       ///< an awaited word became true and nobody was told
+    exclusion,         ///< two holders of a lock that excludes them
+    lock_misuse,       ///< a lock given back that was not held, or still held at the end
+    lock_order,        ///< two orders of taking locks; some execution will deadlock
+    endless,           ///< an execution does not end: unbounded retry or hand-written spinning
+    stale_hold,        ///< used after the hold of a lock that it was found under was given up
+    stale_reference,   ///< used after the last reference to it was given back
+    irq_sleep,         ///< may sleep with interrupts off, even if it would not have to
+    irq_unbalanced,    ///< interrupts left off at the end, or turned on that were not off
+    not_linearizable,  ///< no serial order of the recorded operations explains their answers
+    hidden_state,      ///< the same choices led elsewhere: a static, an address or a clock
 };
 
 [[nodiscard]] constexpr std::string_view to_string(finding_kind kind) noexcept {
@@ -116,6 +121,11 @@ enum class finding_kind : std::uint8_t {
         case finding_kind::lock_misuse: return "lock misuse";
         case finding_kind::lock_order: return "lock order inversion";
         case finding_kind::endless: return "endless execution";
+        case finding_kind::stale_hold: return "used after its lock was given up";
+        case finding_kind::stale_reference: return "used after its reference was given back";
+        case finding_kind::irq_sleep: return "sleeping with interrupts off";
+        case finding_kind::irq_unbalanced: return "interrupts left off";
+        case finding_kind::not_linearizable: return "not linearizable";
         case finding_kind::hidden_state: return "hidden state";
     }
     return "?";
@@ -144,6 +154,7 @@ enum class finding_kind : std::uint8_t {
 struct finding {
     finding_kind kind{finding_kind::none};
     std::string headline;           ///< what and who, in one line
+    std::string details{};          ///< what the columns of the story cannot show; lines
     std::string token;              ///< plan::replay of the execution
     std::string story;              ///< the execution in columns (empty with story_kind::omitted)
     std::uint64_t at_execution{0};  ///< which execution showed it, counted from 1

@@ -21,8 +21,7 @@
 //   * a load served by the own store buffer reads nothing, but it becomes a reader of the word when
 //     the store drains; a compare_exchange that fails is a load.
 
-#include <mmhold/explore/choices.hpp>
-#include <mmhold/explore/operation.hpp>
+#include <mmhold/explore/trail.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -34,37 +33,16 @@ namespace mmhold {
 
 namespace detail {
 
-/// Who touched a location last, in this execution.
-struct usage {
-    std::int16_t last_write{-1};
-    process_set readers{0};  // actors that read since
-    std::int16_t last_read[max_actors]{};
-};
-
-/// One executed step, as the search needs it.
-struct step {
-    process by{0};
-    footprint what{};
-    usage* memory{nullptr};   // of what.location
-    std::uint64_t before{0};  // value that a write replaced
-    std::int16_t after[2]{-1,
-                          -1};  // steps that had to happen first (drains, the store behind a drain)
-    std::int16_t forwarded{-1};         // drain: the youngest load that the buffer served
-    predicate const* awaited{nullptr};  // await that needs the newest store: nothing older would do
-};
-
 /// The steps of one execution in their order, and the alternatives at each of them.
-class reduction {
+class reduction : public trail {
     class races;
-    struct event;
 
 public:
-    /// `p` waits for ever (or as long as this execution lasts) for `done` of the word behind
-    /// `memory`.
-    void blocked_await(process p, usage const& memory, predicate const& done) {
+    /// `p` waits for ever (or as long as this execution lasts) for `done` of `word`.
+    void blocked_await(process p, std::uint32_t word, predicate const& done) {
         end_ = depth_;
         auto const base = program_clock(p);
-        reverse_await(base, p, memory, done);
+        reverse_await(base, p, usage_of(word), done);
         for (auto const other :
              {last_ordered_, last_global_}) {  // they may have hidden what it waited for
             if (other < 0 || base.covers(event_at(other).by, event_at(other).sequence)) continue;
@@ -78,23 +56,12 @@ public:
     }
 
     /// The youngest write that made `done` true of the word, if another actor did it and `p` –
-    /// which now goes on – may have been waiting already; -1 otherwise.
-    [[nodiscard]] int awaited_write(process p, usage const& memory,
-                                    predicate const& done) const noexcept {
-        for (int w = memory.last_write; w >= 0; w = event_at(w).previous_write) {
-            event const& e = event_at(w);
-            if (owner_of(e.by) == p || in_past_of(p, w)) return -1;
-            if (!done.holds(done.context, e.before)) return w;
-        }
-        return -1;
+    /// whose await is the next step – may have been waiting already; -1 otherwise.
+    [[nodiscard]] int awaited_write(process p, std::uint32_t word, predicate const& done) {
+        auto& answer = event_at(depth_).parked_before;
+        if (depth_ >= recorded_) answer = find_awaited_write(p, usage_of(word), done);
+        return answer;
     }
-
-    /// Is the step at `index` in the past of what p does next? (Only while this search reduces.)
-    [[nodiscard]] bool in_past_of(process p, int index) const noexcept {
-        event const& e = event_at(index);
-        return last_[p] >= 0 && event_at(last_[p]).clock.covers(e.by, e.sequence);
-    }
-    [[nodiscard]] std::int16_t last_step_of(process p) const noexcept { return last_[p]; }
 
 protected:
     /// What is to be tried at one step.
@@ -110,7 +77,7 @@ protected:
     /// Is the opposite order of races owed?
     enum class owing : std::uint8_t { no, yes };
 
-    explicit reduction(std::size_t longest) : events_(longest + 2), nodes_(longest + 2) {}
+    explicit reduction(std::size_t longest) : trail{longest} {}
     ~reduction() = default;
 
     [[nodiscard]] alternatives& node_at(int i) noexcept {
@@ -120,12 +87,10 @@ protected:
         return nodes_[static_cast<std::size_t>(i)];
     }
 
-    void forget_execution() noexcept {
-        depth_ = 0;
-        for (auto& last : last_) last = -1;
-        for (auto& count : count_) count = 0;
-        for (auto& heavy : last_heavy_) heavy = -1;
-        last_ordered_ = last_global_ = -1;
+    /// Makes room for the step at `depth` and the one behind it.
+    void make_room_at(int depth) {
+        auto const needed = static_cast<std::size_t>(depth) + 2;
+        if (needed > nodes_.size()) grow(needed);
     }
 
     /// Computes what comes before the new step. With owing::yes the opposite order of its races is
@@ -139,12 +104,7 @@ protected:
         }
         races found{*this, base};
         collect(found, s);
-        e.by = s.by;
-        e.sequence = static_cast<std::int16_t>(count_[s.by] + 1);
-        e.before = s.before;
-        e.previous_write = s.what.has(footprint::writes) ? s.memory->last_write : std::int16_t{-1};
-        e.buffers = s.what.has(footprint::buffers);
-        e.drains = is_buffer(s.by);
+        e.sequence = next_sequence(s.by);
         e.clock = base;
         if (s.what.has(footprint::drains_all)) join_buffers(e.clock);
         for (int i = 0; i < found.count(); ++i) e.clock.join(event_at(found[i]).clock);
@@ -152,10 +112,10 @@ protected:
         if (whether == owing::yes) owe(found, s, base, e.clock);
     }
     /// Owes the opposite order of everything the new step races with.
-    void owe(races const& found, step const& s, event_clock const& base,
-             event_clock const& clock) noexcept {
-        int const written = s.awaited != nullptr && s.memory != nullptr ? s.memory->last_write : -1;
-        if (written >= 0) reverse_await(base, s.by, *s.memory, *s.awaited);
+    void owe(races const& found, step const& s, event_clock const& base, event_clock const& clock) {
+        bool const waited = s.awaited != nullptr && s.what.location != 0;
+        int const written = waited ? usage_of(s.what.location).last_write : -1;
+        if (written >= 0) reverse_await(base, s.by, usage_of(s.what.location), *s.awaited);
         for (int i = 0; i < found.count(); ++i) {
             if (found[i] == written || !found.immediate(i)) continue;
             reverse(found[i], clock, s.by, owed_before::everything_independent);
@@ -163,14 +123,15 @@ protected:
         if (s.what.has(footprint::drains_all)) reverse_heavy(base, s.by);
     }
 
-    void collect(races& found, step const& s) const noexcept {
-        if (s.memory != nullptr) {
-            auto const last = s.memory->last_write;
+    void collect(races& found, step const& s) {
+        if (s.what.location != 0) {
+            usage const& used = usage_of(s.what.location);
+            auto const last = used.last_write;
             if (s.what.has(footprint::writes)) {
                 found.consider(last);
-                for (auto rest = s.memory->readers; rest != 0; rest = without_first(rest)) {
+                for (auto rest = used.readers; rest != 0; rest = without_first(rest)) {
                     auto const reader = std::countr_zero(rest);
-                    if (reader != s.what.owner) found.consider(s.memory->last_read[reader]);
+                    if (reader != s.what.owner) found.consider(used.last_read[reader]);
                 }
             } else if (last >= 0 && owner_of(event_at(last).by) != s.what.owner) {
                 found.consider(last);
@@ -194,25 +155,6 @@ protected:
         }
     }
 
-    void remember(std::int16_t now, step const& s) noexcept {
-        last_[s.by] = now;
-        ++count_[s.by];
-        if (s.what.has(footprint::writes)) {
-            s.memory->last_write = now;
-            s.memory->readers = 0;
-            if (s.forwarded >= 0) note_reader(*s.memory, s.what.owner, s.forwarded);
-        } else if (s.what.has(footprint::reads)) {
-            note_reader(*s.memory, s.what.owner, now);
-        }
-        if (s.what.has(footprint::ordered)) last_ordered_ = now;
-        if (s.what.has(footprint::drains_all)) last_heavy_[s.what.owner] = now;
-        if (s.what.has(footprint::global)) last_global_ = now;
-    }
-    static void note_reader(usage& memory, process reader, std::int16_t index) noexcept {
-        memory.readers |= only(reader);
-        memory.last_read[reader] = index;
-    }
-
     template<class Footprints>
     void keep_asleep(int now, step const& s, Footprints&& footprint_of) noexcept {
         process_set stays = node_at(now).sleep;
@@ -224,23 +166,22 @@ protected:
         node_at(now + 1).sleep = stays;
     }
 
-    int depth_{0};  // steps so far
-
 private:
-    struct event {
-        event_clock clock{};
-        std::uint64_t before{0};
-        std::int16_t sequence{0};
-        std::int16_t previous_write{-1};
-        process by{0};
-        bool buffers{false};
-        bool drains{false};
-    };
     enum class owed_before : std::uint8_t { everything_independent, own_past };
 
-    [[nodiscard]] event& event_at(int i) noexcept { return events_[static_cast<std::size_t>(i)]; }
-    [[nodiscard]] event const& event_at(int i) const noexcept {
-        return events_[static_cast<std::size_t>(i)];
+    [[gnu::noinline]] void grow(std::size_t needed) {
+        auto const room = room_for(needed);
+        make_room(room);
+        nodes_.resize(room);
+    }
+    [[nodiscard]] std::int16_t find_awaited_write(process p, usage const& memory,
+                                                  predicate const& done) const noexcept {
+        for (auto w = memory.last_write; w >= 0; w = event_at(w).previous_write) {
+            event const& e = event_at(w);
+            if (owner_of(e.by) == p || in_past_of(p, w)) return -1;
+            if (!done.holds(done.context, e.before)) return w;
+        }
+        return -1;
     }
     [[nodiscard]] event_clock program_clock(process p) const noexcept {
         return last_[p] >= 0 ? event_at(last_[p]).clock : event_clock{};
@@ -320,7 +261,7 @@ private:
     void reverse_heavy(event_clock const& base, process by) noexcept {
         for (int i = end_ - 1; i >= 0; --i) {
             event const& e = event_at(i);
-            if (!e.buffers || owner_of(e.by) == by || base.covers(e.by, e.sequence)) continue;
+            if (!e.buffers() || owner_of(e.by) == by || base.covers(e.by, e.sequence)) continue;
             event_clock needed = base;
             if (buffers_can_empty(i, needed)) {
                 reverse(i, needed, by, owed_before::own_past);
@@ -339,8 +280,8 @@ private:
             for (int j = 0; j < end_; ++j) {
                 event const& e = event_at(j);
                 if (j >= index && !needed.covers(e.by, e.sequence)) continue;
-                if (e.buffers) ++waiting[e.by];
-                if (e.drains) ++drained[owner_of(e.by)];
+                if (e.buffers()) ++waiting[e.by];
+                if (e.drains()) ++drained[owner_of(e.by)];
             }
             int owner = 0;
             while (owner < static_cast<int>(max_actors) && waiting[owner] == drained[owner])
@@ -360,14 +301,8 @@ private:
         return -1;
     }
 
-    std::vector<event> events_;
-    std::vector<alternatives> nodes_;
+    std::vector<alternatives> nodes_{};
     int end_{0};  // steps that were there before the one under consideration
-    std::int16_t last_[max_processes]{};
-    std::int16_t count_[max_processes]{};
-    std::int16_t last_heavy_[max_actors]{};
-    std::int16_t last_ordered_{-1};
-    std::int16_t last_global_{-1};
 };
 
 }  // namespace detail

@@ -120,6 +120,7 @@ private:
     text += columns.header();
     for (auto const& line : s.lines()) text += columns.row(line);
     for (auto const& left : s.remaining()) text += "  " + left + "\n";
+    text += f.details;
     if (!remark.empty()) text += "  " + std::string{remark} + "\n";
     text += "  model " + std::string{to_string(p.memory)};
     for (auto const& c : p.sites) text += ", site " + c.name + " " + std::string{to_string(c.how)};

@@ -47,9 +47,10 @@ public:
         begin();
         ending_ = ending::running;
         started_ = 0;
+        everybody_started_ = false;
         any_cut_ = false;
         on_ = &host_;
-        director_.create(pooled_stack(0), &direct, this);
+        director_.create(*stacks_[0], &direct, this);
         go(director_);
         phase_ = phase::outside;
         return ending_;
@@ -58,6 +59,8 @@ public:
     [[nodiscard]] int depth() const noexcept { return search_.depth(); }
 
 protected:
+    step step_{};  // that is being taken, where the search does not know it yet
+
     scheduler(plan const& p, scenario_functions const& s)
         : execution{p, s},
           object_{std::make_unique_for_overwrite<std::byte[]>(s.size + s.alignment)} {
@@ -65,6 +68,8 @@ protected:
             actors_[i].id = static_cast<process>(i);
             actors_[i].owner = this;
         }
+        for (std::size_t i = 0; i <= actors_.size(); ++i) stacks_[i] = &pooled_stack(i);
+        watched_ = s.always != nullptr;
         auto const raw = reinterpret_cast<std::uintptr_t>(object_.get());
         scenario_object_ = object_.get() + (s.alignment - raw % s.alignment) % s.alignment;
     }
@@ -73,27 +78,22 @@ protected:
     // ---- turns ----
 
     /// Where the actor in control announces its next operation.
-    [[nodiscard]] operation& announcement() noexcept { return actors_[self()].next; }
+    [[nodiscard]] operation& announcement() noexcept { return me_->next; }
     /// Returns when it is the announced operation's turn. Then the caller performs it and calls
     /// done().
-    void wait_turn() {
-        actor& me = actors_[self()];
-        if (started_ < scenario_.actors) {
-            start_next();
-        } else {
-            pass_on();
-        }
-        if (me.state != actor_state::running)
-            fail(finding_kind::hidden_state,
-                 [&] { return std::string{"a choice no longer fits"}; });
+    ///
+    /// Most steps of a search repeat steps of the execution before, and most of those are of the
+    /// actor that made the last one: what such a step needs is inlined, the rest is not.
+    [[gnu::always_inline]] void wait_turn() {
+        bool const mine_again = search_.repeating() && search_.repeated() == self();
+        if (!mine_again || !everybody_started_) take_turns();
     }
 
     /// Adds the performed step of the actor in control.
-    void done(step& s) {
-        s.by = self();
-        search_.commit(s, [this](process p) { return footprint_of(p); });
-        ++memory_.of(self()).known.ticks[self()];
-        after_step();
+    [[gnu::always_inline]] void done() {
+        commit();
+        ++mine().known.ticks[self()];
+        if (watched_) after_watched_step();
     }
 
     /// Ends the calling actor for this execution: too many retries.
@@ -113,6 +113,17 @@ protected:
     }
 
 private:
+    [[gnu::noinline]] void take_turns() {
+        actor& me = *me_;
+        if (everybody_started_) {
+            pass_on();
+        } else {
+            start_next();
+        }
+        if (me.state != actor_state::running)
+            fail(finding_kind::hidden_state,
+                 [&] { return std::string{"a choice no longer fits"}; });
+    }
     void go(fiber& to) noexcept {
         fiber& from = *on_;
         on_ = &to;
@@ -172,14 +183,20 @@ private:
                                    names_.of(held.back().lock)};
             });
         }
+        if (auto const* const off = claims_.off(self()); off != nullptr) {
+            fail(finding_kind::irq_unbalanced, [&] {
+                return std::string{actor_name() + " ends with interrupts off since step " +
+                                   std::to_string(off->begin.step)};
+            });
+        }
         actors_[self()].state = actor_state::finished;
         leave_for_good();
     }
     [[noreturn]] void leave_for_good() {
-        if (started_ < scenario_.actors) {
-            start_next();
-        } else {
+        if (everybody_started_) {
             pass_on();
+        } else {
+            start_next();
         }
         fail(finding_kind::hidden_state,
              [&] { return std::string{"a choice names an actor that has ended"}; });
@@ -187,10 +204,11 @@ private:
 
     void start_next() {
         actor& a = actors_[static_cast<std::size_t>(started_)];
-        a.flow.create(pooled_stack(1 + static_cast<std::size_t>(started_)), &act, &a);
+        a.flow.create(*stacks_[1 + static_cast<std::size_t>(started_)], &act, &a);
         a.state = actor_state::running;
         a.retries = 0;
-        running_ = static_cast<process>(started_++);
+        now_running(static_cast<process>(started_++));
+        everybody_started_ = started_ == scenario_.actors;
         go(a.flow);
     }
 
@@ -208,51 +226,65 @@ private:
                 drain(owner_of(chosen));
                 continue;
             }
-            running_ = chosen;
+            now_running(chosen);
             if (chosen != me) go(actors_[chosen].flow);
             return;
         }
     }
-    [[nodiscard]] int choose() { return search_.choose(enabled(), self()); }
+    [[nodiscard]] int choose() {
+        judge_length();
+        return search_.choose(enabled(), self());
+    }
+
+    [[gnu::always_inline]] void commit() {
+        search_.known() ? search_.commit_known() : commit_unknown();
+    }
+    [[gnu::noinline]] void commit_unknown() {
+        search_.commit(step_, [this](process p) { return footprint_of(p); });
+    }
 
     void drain(process owner) {
         store_buffer& buffer = memory_.of(owner).buffer;
         if (buffer.empty())
             fail(finding_kind::hidden_state,
                  [&] { return std::string{"a choice drains an empty buffer"}; });
-        step s;
-        s.by = buffer_of(owner);
-        s.what = footprint_of(s.by);
         buffered_store& oldest = buffer.oldest();
-        s.after[0] = oldest.stored_at;
-        if (s.what.has(footprint::writes)) {
-            location& l = memory_.at(oldest.location);
-            s.memory = &l.used;
-            s.before = l.value;
-            s.forwarded = oldest.served;
-            memory_.write(oldest.location, oldest.value, oldest.published);
+        location& l = memory_.at(oldest.location);
+        if (search_.wants_footprint()) {
+            step_ = step{};
+            step_.by = buffer_of(owner);
+            step_.what = footprint_of(step_.by);
+            step_.after[0] = oldest.stored_at;
+            step_.before = l.value;
+            step_.forwarded = oldest.served;
         }
+        if (l.alive) l.write(oldest.value, oldest.published);
         if (story_ != nullptr) {
             story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
         }
-        if (oldest.notified == wake_ledger::everybody) {
-            wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::all);
-        } else {
-            for (int i = 0; i < oldest.notified; ++i) {
-                wakes_.notified(oldest.location, depth() + 1, wake_ledger::how_many::one);
-            }
-        }
+        if (oldest.notified != 0) pass_on_notify(oldest);
         buffer.pop(static_cast<std::int16_t>(depth()));
-        search_.commit(s, [this](process p) { return footprint_of(p); });
-        after_step();
+        commit();
+        if (watched_) after_watched_step();
+    }
+    /// A notify that followed a buffered store counts when the store is there.
+    void pass_on_notify(buffered_store const& store) {
+        if (store.notified == wake_ledger::everybody) {
+            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all);
+        }
+        for (int i = 0; i < store.notified; ++i) {
+            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one);
+        }
     }
 
-    void after_step() {
+    [[gnu::noinline]] void after_watched_step() {
         if (scenario_.always != nullptr) {
             phase_ = phase::observing;
             scenario_.always(scenario_object_);
             phase_ = phase::actors;
         }
+    }
+    void judge_length() {
         if (depth() >= plan_.longest) {
             fail(finding_kind::endless, [&] {
                 return std::string{"more than " + std::to_string(plan_.longest) +
@@ -293,8 +325,11 @@ private:
     fiber host_{};
     fiber director_{};
     fiber* on_{nullptr};
+    fiber_stack* stacks_[1 + max_actors]{};
     ending ending_{ending::running};
     int started_{0};
+    bool everybody_started_{false};
+    bool watched_{false};  // the scenario has an always()
     bool any_cut_{false};
 };
 

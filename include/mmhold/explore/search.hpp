@@ -27,15 +27,21 @@ public:
     [[nodiscard]] bool reduces() const noexcept { return kind_ == search_kind::all; }
     /// Are event clocks kept? (A replay needs them to judge wake-ups, but owes nothing.)
     [[nodiscard]] bool tracks() const noexcept { return reduces() || kind_ == search_kind::replay; }
-    [[nodiscard]] int depth() const noexcept { return depth_; }
     /// Was the choice at the present depth made in an earlier execution?
     [[nodiscard]] bool repeating() const noexcept { return depth_ < forced_; }
     [[nodiscard]] process repeated() const noexcept { return node_at(depth_).who.who; }
+    [[nodiscard]] std::uint8_t repeated_store() const noexcept { return node_at(depth_).who.back; }
+    /// Was the next step taken in an earlier execution, after the same steps? Then it was judged
+    /// there, and what it touches is known.
+    [[nodiscard]] bool known() const noexcept { return depth_ < recorded_; }
+    /// Does the search want to know what the next step touches?
+    [[nodiscard]] bool wants_footprint() const noexcept { return tracks() && !known(); }
 
     /// Starts over at the first step.
     void begin_execution() noexcept {
         if (depth_ > longest_) longest_ = depth_;
-        forget_execution();
+        depth_ = 0;
+        take_back(forced_ > 0 ? forced_ - 1 : 0);
         next_in_script_ = 0;
         if (kind_ == search_kind::pct) {
             priorities_.draw(random_, longest_ > 0 ? static_cast<std::uint32_t>(longest_) : 50U);
@@ -55,7 +61,8 @@ public:
     static constexpr int off_script = -2;  ///< a strict script names somebody who cannot run
 
     /// Who goes next? `current` is preferred where it makes no difference: a switch costs time.
-    [[nodiscard]] int choose(process_set enabled, process current) noexcept {
+    [[nodiscard]] int choose(process_set enabled, process current) {
+        make_room_at(depth_);
         alternatives& n = node_at(depth_);
         if (kind_ != search_kind::all) n.sleep = 0;  // left over from an earlier execution
         auto const awake = static_cast<process_set>(enabled & ~n.sleep);
@@ -87,17 +94,19 @@ public:
         return n.who.back;
     }
 
-    /// Adds the step that was just executed. `footprint_of(p)` answers what sleeping process p is
-    /// about to do.
+    /// Adds the step that was just executed and was not known. `footprint_of(p)` answers what
+    /// sleeping process p is about to do.
     template<class Footprints>
     void commit(step const& s, Footprints&& footprint_of) {
         int const now = depth_++;
         if (!tracks()) return;
-        bool const fresh = now + 1 >= forced_;
-        if (fresh) record(static_cast<std::int16_t>(now), s, reduces() ? owing::yes : owing::no);
+        bool const fresh = reduces() && now + 1 >= forced_;
+        record(static_cast<std::int16_t>(now), s, fresh ? owing::yes : owing::no);
         remember(static_cast<std::int16_t>(now), s);
-        if (fresh && reduces()) keep_asleep(now, s, footprint_of);
+        if (fresh) keep_asleep(now, s, footprint_of);
     }
+    /// The step that was just executed was known.
+    void commit_known() noexcept { ++depth_; }
     /// Prepares the next execution; false if none is owed.
     [[nodiscard]] bool next_execution() noexcept {
         if (depth_ > longest_) longest_ = depth_;

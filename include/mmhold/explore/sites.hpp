@@ -68,25 +68,26 @@ public:
           collects_{collection == site_collection::on},
           active_{collects_ || !changes_.empty()} {}
 
-    /// Applies the changes to an access.
-    void apply(request& r, op_kind kind) {
-        if (active_) apply_slowly(r, kind_of_site(kind));
+    /// The order of an access after the changes.
+    [[nodiscard]] memory_order order_of(request const& r, op_kind kind) {
+        return active_ ? changed(r, kind_of_site(kind)) : r.order;
     }
-    /// Applies the changes to a fence; false if nothing of it is left.
-    [[nodiscard]] bool apply_fence(request& r, site_kind kind) {
-        if (active_) apply_slowly(r, kind);
-        return r.order != memory_order::relaxed;
+    /// The order of a fence after the changes; relaxed: nothing of it is left.
+    [[nodiscard]] memory_order order_of_fence(request const& r, site_kind kind) {
+        return active_ ? changed(r, kind) : r.order;
     }
     [[nodiscard]] std::vector<known_site> const& seen() const noexcept { return seen_; }
 
 private:
-    void apply_slowly(request& r, site_kind kind) {
+    [[nodiscard]] memory_order changed(request const& r, site_kind kind) {
         std::string_view const name{r.site};
-        if (name.empty()) return;
-        if (collects_) note(name, kind, r.order);
+        auto order = r.order;
+        if (name.empty()) return order;
+        if (collects_) note(name, kind, order);
         for (auto const& c : changes_) {
-            if (c.name == name) r.order = weakened(r.order, c.how, kind);
+            if (c.name == name) order = weakened(order, c.how, kind);
         }
+        return order;
     }
     void note(std::string_view name, site_kind kind, memory_order order) {
         for (auto const& s : seen_) {

@@ -94,6 +94,7 @@ private:
     constexpr outcome install(fault_site const& site, pfn page, cpu_type& me) {
         if (makes_a_copy(site)) space_.frames().set_exclusive(page);
         auto const why = site.write() ? install_for::writing : install_for::reading;
+        Space::machine::note(claim::used, site.area);  // the wait is over: is the hold, too?
         auto const done = install_page(space_, me, site.page(), leaf_for(*site.area, page, why));
         auto const there = done || done.error() == errc::exists;  // somebody was faster (§6.2 #20)
         return there ? outcome::installed_major() : outcome::failed(done.error());

@@ -27,12 +27,15 @@ enum class install_for : std::uint8_t {
 };
 
 /// The entry for `page` in `area`: the vma's permissions and key. Write permission is given to
-/// what is written now and to shared mappings; private ones keep it back until the first write.
+/// what is written now and to shared mappings; private ones, and those of objects that want to be
+/// told, keep it back until the first write.
 [[nodiscard]] constexpr page_entry leaf_for(vma const& area, pfn page, install_for why) noexcept {
     auto leaf = page_entry::leaf_to(page, area.prot);
     leaf.pkey = area.pkey;
     auto const writes_now = why == install_for::writing;
-    leaf.writable = leaf.writable && (writes_now || area.flags.has(vma_flag::shared));
+    auto const from_the_start =
+        area.flags.has(vma_flag::shared) && !area.flags.has(vma_flag::dirty_tracked);
+    leaf.writable = leaf.writable && (writes_now || from_the_start);
     leaf.dirty = leaf.soft_dirty = writes_now;
     return leaf;
 }
@@ -51,6 +54,7 @@ enum class install_for : std::uint8_t {
 /// reference is the caller's. Error: no_memory.
 template<class Space>
 [[nodiscard]] constexpr result<pfn> allocate_page_for(Space& space, vma const& area) noexcept {
+    Space::machine::note(claim::used, &area);
     auto& frames = space.frames();
     auto const shared = area.flags.has(vma_flag::shared);
     auto const page = frames.allocate(shared ? frame_kind::page_cache : frame_kind::anonymous);

@@ -3,10 +3,12 @@
 
 #include <mmhold/fault/copy_on_write.hpp>
 #include <mmhold/fault/fault_site.hpp>
+#include <mmhold/fault/swap_in.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -22,16 +24,20 @@ namespace mmhold {
 ///   writing or unsharing a read-only page   copy_on_write
 ///   a protnone entry in a vma with rights    a NUMA hint: taken away
 ///   permitted already                        marked as used; the fault was late (§2.1, NOPAGE)
-///   a marker                                 bad_address: only its owner knows what it stands for
+///   a swapped page                           swap_in
+///   a page that is moving                    waits until it is not, which is as long as it takes
+///                                            to copy a page; then looks again
+///   a marker of the host's                   bad_address: only its owner knows what it stands for
 ///
-/// A cheap view of an address space. Never waits, never drops the mm lock.
+/// A cheap view of an address space. Never waits for anything else, never drops the mm lock.
 template<class Space>
 class present_page {
 public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
 
-    constexpr explicit present_page(Space& space) noexcept : space_{space}, copy_on_write_{space} {}
+    constexpr explicit present_page(Space& space) noexcept
+        : space_{space}, copy_on_write_{space}, swap_in_{space} {}
 
     /// Answers a fault at `site`. Nothing: nothing is mapped there, and the caller knows what to
     /// do. Success: the access is permitted now, or worth another try. Errors: bad_address,
@@ -39,7 +45,7 @@ public:
     [[nodiscard]] constexpr std::optional<result<void>> answer(fault_site const& site,
                                                                cpu_type& me) {
         auto done = look(site, me);
-        // again: a large leaf was split.
+        // again: a large leaf was split, or a page has stopped moving.
         while (done && done->error() == errc::again) done = look(site, me);
         return done;
     }
@@ -63,8 +69,17 @@ private:
         auto const index = format::index(site.at, locked.level());
         auto const found = locked.read(index);
         if (found.none()) return std::nullopt;
-        if (found.is_marker()) return errc::bad_address;
+        if (found.is_marker()) return meet(site, me, guard{std::move(locked), index}, found);
         return use(site, me, guard{std::move(locked), index}, found);
+    }
+
+    constexpr result<void> meet(fault_site const& site, cpu_type& me, guard entry,
+                                page_entry const& marker) {
+        if (is_swapped(marker)) return swap_in_.resolve(site, me, std::move(entry));
+        if (!is_moving(marker)) return errc::bad_address;
+        entry.unlock();
+        space_.frames().await_moved(marker.target);
+        return errc::again;
     }
 
     constexpr result<void> use(fault_site const& site, cpu_type& me, guard entry, page_entry leaf) {
@@ -81,6 +96,7 @@ private:
 
     Space& space_;
     copy_on_write<Space> copy_on_write_;
+    swap_in<Space> swap_in_;
 };
 
 namespace detail {

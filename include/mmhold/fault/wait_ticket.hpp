@@ -85,6 +85,7 @@ public:
     /// faulted. The caller holds no lock that a resolver needs. Which of the two ended it is asked
     /// of ready() and the task.
     constexpr void wait(wait_mode mode) const noexcept {
+        M::note(claim::may_sleep, nullptr);
         while (!ready()) {
             auto& sleeper = on_->sleeper();
             if (sleeper.signal_pending(mode)) return;

@@ -58,9 +58,9 @@ public:
     constexpr void downgrade() noexcept {
         spin_guard<M> const held{queue_.guard()};
         M::expect(holder_.get() == holder::exclusive, "big_lock: downgrade, but not exclusive");
+        M::lock_taken(this, lock_mode::shared);  // first: it is one hold
         M::lock_given(this, lock_mode::exclusive);
         holder_.set(holder::shared);
-        M::lock_taken(this, lock_mode::shared);
     }
 
     /// How many stand in line. May be stale as soon as it is answered.
@@ -99,12 +99,16 @@ private:
     }
 
     constexpr result<void> take(lock_mode wanted, task<M>& waiter, wait_mode mode) noexcept {
+        M::note(claim::may_sleep, this);
         typename queue::node me{waiter, wanted};
         if (!take_or_join(wanted, &me, &waiter)) {
             // Whoever leaves the line makes nobody else's turn come: the holder still holds.
             auto const outcome =
                 queue_.wait(me, mode, [](auto const&) { return typename queue::granted{}; });
-            if (!outcome) return outcome;
+            if (!outcome) {
+                M::note(claim::not_wanted, this);
+                return outcome;
+            }
         }
         M::lock_taken(this, wanted);
         return {};

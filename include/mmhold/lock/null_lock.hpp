@@ -73,8 +73,11 @@ public:
 
     /// Exclusive becomes shared.
     constexpr void downgrade() noexcept {
-        unlock();
-        M::expect(try_lock_shared(), would_never_end);
+        M::expect(writer_.get() != 0, "null_lock: downgrade, but nobody holds it exclusively");
+        M::lock_taken(this, lock_mode::shared);  // first: it is one hold
+        M::lock_given(this, lock_mode::exclusive);
+        writer_.set(0);
+        readers_.set(1);
     }
 
     /// How many hold it shared.

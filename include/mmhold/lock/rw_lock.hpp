@@ -77,22 +77,26 @@ public:
 
     /// Waits its turn. Lock before: not held by the caller; after: held shared.
     constexpr void lock_shared() noexcept {
+        M::note(claim::may_sleep, this);
         if (!try_lock_shared()) wait_on_stack(lock_mode::shared);
     }
 
     /// Waits its turn. Lock before: not held by the caller; after: held exclusively.
     constexpr void lock() noexcept {
+        M::note(claim::may_sleep, this);
         if (!try_lock()) wait_on_stack(lock_mode::exclusive);
     }
 
     /// lock_shared() as `waiter`, which a signal that `mode` admits ends: interrupted, not held.
     constexpr result<void> lock_shared(task<M>& waiter, wait_mode mode) noexcept {
+        M::note(claim::may_sleep, this);
         if (try_lock_shared()) return {};
         return wait_in_line(lock_mode::shared, waiter, mode);
     }
 
     /// lock() as `waiter`, which a signal that `mode` admits ends: interrupted, not held.
     constexpr result<void> lock(task<M>& waiter, wait_mode mode) noexcept {
+        M::note(claim::may_sleep, this);
         if (try_lock()) return {};
         return wait_in_line(lock_mode::exclusive, waiter, mode);
     }
@@ -120,12 +124,12 @@ public:
     /// Exclusive becomes shared; readers at the head of the line come in. Lock before: held
     /// exclusively by the caller; after: held shared, with no writer in between.
     constexpr void downgrade() noexcept {
+        M::lock_taken(this, lock_mode::shared);  // first: it is one hold
         M::lock_given(this, lock_mode::exclusive);
         // (rw_lock.downgrade) release: readers that come in now see what we wrote; pairs with
         // (rw_lock.try_shared, rw_lock.join, rw_lock.grant).
         auto const before = word_.fetch_add(one_reader - writer, release("rw_lock.downgrade"));
         M::expect((before & writer) != 0, "rw_lock: downgrade, but nobody holds it exclusively");
-        M::lock_taken(this, lock_mode::shared);
         if ((before & waiters) != 0) hand_over();
     }
 
@@ -175,7 +179,10 @@ private:
             auto const outcome = queue_.wait(me, mode, [this](auto const& held) {
                 return grant(held);  // whoever stood behind us
             });
-            if (!outcome) return outcome;
+            if (!outcome) {
+                M::note(claim::not_wanted, this);
+                return outcome;
+            }
         }
         M::lock_taken(this, wanted);
         return {};

@@ -39,6 +39,7 @@ public:
 
     /// Waits for the lock. Lock before: not held by the caller (else this never returns).
     constexpr void lock() noexcept MMHOLD_ACQUIRE() {
+        M::note(claim::wanted, this);
         // (spin.lock) acquire: sees what the last holder wrote; pairs with (spin.unlock).
         while (word_.exchange(taken, acquire("spin.lock")) != free) {
             (void)M::poll(word_, [](std::uint32_t word) { return word == free; }, relaxed);

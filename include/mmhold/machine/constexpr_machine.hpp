@@ -128,6 +128,9 @@ struct constexpr_machine {
     static constexpr void lock_taken(void const*, lock_mode) noexcept {}
     static constexpr void lock_given(void const*, lock_mode) noexcept {}
     [[nodiscard]] static constexpr bool holds(void const*) noexcept { return true; }
+    static constexpr void note(claim, void const*) noexcept {}
+    static constexpr void note(claim, void const*, void const*) noexcept {}
+    static constexpr void note(claim, void const*, std::uint64_t) noexcept {}
     [[nodiscard]] static constexpr std::uint64_t now() noexcept { return 0; }
 };
 

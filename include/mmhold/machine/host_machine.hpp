@@ -204,6 +204,9 @@ struct basic_host_machine {
     static void lock_taken(void const*, lock_mode) noexcept {}
     static void lock_given(void const*, lock_mode) noexcept {}
     [[nodiscard]] static constexpr bool holds(void const*) noexcept { return true; }
+    static constexpr void note(claim, void const*) noexcept {}
+    static constexpr void note(claim, void const*, void const*) noexcept {}
+    static constexpr void note(claim, void const*, std::uint64_t) noexcept {}
 
     /// CLOCK_MONOTONIC in nanoseconds.
     [[nodiscard]] static std::uint64_t now() noexcept {

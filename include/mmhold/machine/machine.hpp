@@ -114,13 +114,17 @@ concept AllocatingMachine = requires(std::uint64_t* one, std::size_t count) {
 /// What the program says about itself. All of it vanishes on the host, except that a false expect()
 /// stops checked_host_machine.
 template<class M>
-concept AnnotatedMachine = requires(void const* object, bool condition, std::size_t index) {
+concept AnnotatedMachine = requires(void const* object, bool condition, std::size_t index,
+                                    void const* lock, std::uint64_t count) {
     { M::name(object, "pmd") };                    // reports say pmd instead of an address
     { M::name(object, "pmd", index) };             // pmd[index]
     { M::expect(condition, "text") };              // must hold whenever control passes here
     { M::lock_taken(object, lock_mode::shared) };  // the caller now holds this lock
     { M::lock_given(object, lock_mode::shared) };  // and now no longer
     { M::holds(object) } -> std::same_as<bool>;    // may the caller rely on it? (host: always true)
+    { M::note(claim::used, object) };              // the protocol the caller follows: see claim
+    { M::note(claim::found_under, object, lock) };
+    { M::note(claim::reference_taken, object, count) };
 };
 
 /// A clock for observers only: nanoseconds that never run backwards. No algorithm may depend on it.

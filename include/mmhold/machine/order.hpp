@@ -89,4 +89,18 @@ concept FenceOrder = AccessOrder<O> && (O::order != memory_order::relaxed);
 /// Shared or exclusive: how a lock is held, for protocol assertions and observers.
 enum class lock_mode : std::uint8_t { shared, exclusive };
 
+/// What a program says about the object of an M::note(). A model machine holds it to that.
+enum class claim : std::uint8_t {
+    found_under,       ///< it may be used as long as the caller's present hold of a lock lasts
+    used,              ///< the caller is using it
+    reference_taken,   ///< the caller has so many more references to it, or pins of it
+    reference_given,   ///< it gives so many back; after the last one it must not use it
+    reference_passed,  ///< it leaves so many to somebody else who will give them back
+    wanted,            ///< the caller waits for this lock until it has taken it
+    may_sleep,         ///< the same, and may go to sleep meanwhile: not with interrupts off
+    not_wanted,        ///< it waits no longer and has not taken it
+    interrupts_off,    ///< from here on the caller must not sleep
+    interrupts_on,     ///< the end of that; in pairs, and they nest
+};
+
 }  // namespace mmhold

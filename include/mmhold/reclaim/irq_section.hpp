@@ -30,12 +30,14 @@ public:
           depth_{++on.irq_depth_},
           outer_levels_{on.levels_in_use_} {
         if (depth_ == 1) mine_.enter_section();
+        machine::note(claim::interrupts_off, &on_);
     }
     irq_section(irq_section const&) = delete;
     irq_section& operator=(irq_section const&) = delete;
     /// Ends what it protected, and the section if it is the outermost.
     constexpr ~irq_section() {
         machine::expect(on_.irq_depth_ == depth_, "irq_sections must end innermost first");
+        machine::note(claim::interrupts_on, &on_);
         if (depth_ == 1) {
             mine_.leave_section();
         } else {

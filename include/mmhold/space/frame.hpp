@@ -57,6 +57,7 @@ struct frame_state {
     static constexpr std::uint32_t dirty = 1U << 9U;          ///< of the folio
     static constexpr std::uint32_t accessed = 1U << 10U;      ///< of the folio: PG_referenced
     static constexpr std::uint32_t in_free_list = 1U << 11U;  ///< of the first page of a free block
+    static constexpr std::uint32_t moving = 1U << 12U;        ///< of the page: see await_moved()
 
     [[nodiscard]] static constexpr std::uint32_t make(frame_kind kind, unsigned order) noexcept {
         return static_cast<std::uint32_t>(kind) | (order << 3U);

@@ -119,6 +119,7 @@ public:
         // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
         // (frame.grab).
         table::at(head).references.store(1, release("frame.publish"));
+        M::note(claim::reference_taken, &table::at(head));
         return table::pfn_at(head);
     }
 
@@ -134,11 +135,16 @@ public:
         if (how == holding::pin && page == table::zero_page()) return true;
         auto const pages = static_cast<std::uint32_t>(n);
         auto const head = grab_folio(page, pages);
-        if (head == detail::no_frame || how == holding::reference) return head != detail::no_frame;
+        if (head == detail::no_frame) return false;
+        if (how == holding::reference) {
+            M::note(claim::reference_taken, &table::at(head), n);
+            return true;
+        }
         if (refused_as_longterm(head, rules) || !turn_into_pins(head, pages)) {
             put_folio(head, pages);
             return false;
         }
+        M::note(claim::reference_taken, &table::at(head), n);
         // (frame.pin_barrier) seq_cst: the pin is visible before the caller reads its entry again;
         // pairs with (frame.look_barrier).
         M::fence(seq_cst("frame.pin_barrier"));
@@ -148,7 +154,10 @@ public:
 
     /// `n` more references for a caller who has one already.
     constexpr void get(pfn page, std::uint64_t n = 1) noexcept {
-        auto const before = table::folio(page).references.fetch_add(narrow(n), relaxed);
+        auto& head = table::folio(page);
+        M::note(claim::used, &head);
+        M::note(claim::reference_taken, &head, n);
+        auto const before = head.references.fetch_add(narrow(n), relaxed);
         M::expect(before != 0, "frame_pool::get: the caller holds no reference");
         M::expect(before <= detail::max_references - narrow(n),
                   "frame_pool::get: too many references");
@@ -157,7 +166,10 @@ public:
     /// Gives `n` references back. With the last one the folio is freed: bytes are poisoned, the
     /// generation goes up, the frames can be allocated again.
     constexpr void put(pfn page, std::uint64_t n = 1) noexcept {
-        if (n != 0) put_folio(table::head_index(page), narrow(n));
+        if (n == 0) return;
+        auto const head = table::head_index(page);
+        give_back_noted(head, n);
+        put_folio(head, narrow(n));
     }
 
     /// Gives `n` pins back: the inverse of try_grab(page, n, holding::pin). The zero page: nothing.
@@ -165,6 +177,7 @@ public:
         if (n == 0 || page == table::zero_page()) return;
         auto const head = table::head_index(page);
         auto const pages = narrow(n);
+        give_back_noted(head, n);
         count(released_, head, pages);
         if (table::order_at(head) == 0) return put_folio(head, narrow(n * pin_bias));
         // (frame.unpin) release: what the pin allowed is over before the pin is; pairs with
@@ -214,16 +227,30 @@ public:
         return true;
     }
 
+    /// Takes all references away, if they are exactly `expected` (at least 1): those the caller
+    /// knows of and answers for. Then nobody else holds the folio, and every grab is refused until
+    /// unfreeze(). A pin is 1024 references that nobody expected. (§6.1, migration: "freeze to 0")
+    [[nodiscard]] constexpr bool try_freeze(pfn page, std::uint32_t expected) noexcept {
+        M::expect(expected != 0, "frame_pool::try_freeze: a free folio cannot be frozen");
+        // (frame.freeze) acquire: former holders are done with the folio; pairs with (frame.put).
+        return table::folio(page).references.compare_exchange(expected, 0,
+                                                              acquire("frame.freeze"));
+    }
+    /// Gives a frozen folio `references` again.
+    constexpr void unfreeze(pfn page, std::uint32_t references) noexcept {
+        auto& count = table::folio(page).references;
+        M::expect(count.load(relaxed) == 0, "frame_pool::unfreeze: the folio is not frozen");
+        // (frame.unfreeze) release: who adds a reference sees what was done meanwhile; pairs with
+        // (frame.grab).
+        count.store(references, release("frame.unfreeze"));
+    }
+
     /// Makes single pages of a folio, each with one reference: the caller's, who has the only one
     /// of the folio. Meanwhile every grab is refused (§6.1, "folio split"). busy: not the only one.
     [[nodiscard]] constexpr result<void> split_folio(pfn page) noexcept {
         auto const head = table::head_index(page);
         auto const pages = pages_of(table::order_at(head));
-        std::uint32_t only_ours = 1;
-        // (frame.freeze) acquire: former holders are done with the folio; pairs with (frame.put).
-        if (!table::at(head).references.compare_exchange(only_ours, 0, acquire("frame.freeze"))) {
-            return errc::busy;
-        }
+        if (!try_freeze(page, 1)) return errc::busy;
         M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was split");
         auto const shared_state =
             detail::frame_state::folio_part(table::at(head).state.load(relaxed));
@@ -238,8 +265,8 @@ public:
 
     /// The page's contents; empty if the pool owns no bytes. Only for who holds the page.
     [[nodiscard]] constexpr std::span<std::byte> bytes(pfn page) const noexcept {
-        if (bytes_ == nullptr) return {};
-        return {bytes_ + std::size_t{table::index(page)} * page_size, page_size};
+        M::note(claim::used, &table::at(table::index(page)));
+        return contents(page);
     }
     /// What the bytes of a free frame are filled with.
     static constexpr std::byte poison{107};
@@ -264,6 +291,17 @@ private:
         return std::uint32_t{1} << order;
     }
 
+    [[nodiscard]] constexpr std::span<std::byte> contents(pfn page) const noexcept {
+        if (bytes_ == nullptr) return {};
+        return {bytes_ + std::size_t{table::index(page)} * page_size, page_size};
+    }
+
+    // Whoever gives back says so first: it needs a reference for that, too.
+    constexpr void give_back_noted(std::uint32_t head, std::uint64_t n) const noexcept {
+        M::note(claim::used, &table::at(head));
+        M::note(claim::reference_given, &table::at(head), n);
+    }
+
     // No count can be larger, so a larger number is a caller's mistake.
     [[nodiscard]] static constexpr std::uint32_t narrow(std::uint64_t n) noexcept {
         M::expect(n <= detail::max_references, "frame_pool: more pages than can be held");
@@ -276,7 +314,7 @@ private:
         auto seen = references.load(relaxed);
         while (seen != 0 && n <= detail::max_references - seen) {
             // (frame.grab) acquire: the folio is seen as it was set up before its first reference;
-            // pairs with (frame.publish, frame.thaw).
+            // pairs with (frame.publish, frame.thaw, frame.unfreeze).
             if (references.compare_exchange(seen, seen + n, acquire("frame.grab"))) return true;
         }
         return false;
@@ -327,7 +365,7 @@ private:
         M::expect(table::at(head).pins.load(relaxed) == 0, "a pinned folio was freed");
         auto const order = table::order_at(head);
         for (auto at = head; at < head + pages_of(order); ++at) {
-            std::ranges::fill(bytes(table::pfn_at(at)), poison);
+            std::ranges::fill(contents(table::pfn_at(at)), poison);
             table::at(at).behind_head.store(0, relaxed);
             table::at(at).state.store(0, relaxed);
             auto& lives = table::at(at).generation;  // nobody else writes it
@@ -357,10 +395,10 @@ private:
     }
 
     constexpr void clean(pfn page) noexcept {
-        auto const contents = bytes(page);
-        M::expect(std::ranges::all_of(contents, [](std::byte b) { return b == poison; }),
+        auto const old = contents(page);
+        M::expect(std::ranges::all_of(old, [](std::byte b) { return b == poison; }),
                   "somebody wrote to a frame after it was freed");
-        std::ranges::fill(contents, std::byte{0});
+        std::ranges::fill(old, std::byte{0});
     }
 
     constexpr void make_single(std::uint32_t index, std::uint32_t folio_state) noexcept {

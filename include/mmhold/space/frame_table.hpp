@@ -65,12 +65,38 @@ public:
         remove_bits(index(page), detail::frame_state::exclusive);
     }
 
+    /// The page stands in its page table as "moving" (page_marker.hpp) from now on; no longer. Set
+    /// before the marker can be seen, cleared after it is gone, by who holds the page.
+    constexpr void set_moving(pfn page) noexcept {
+        add_bits(index(page), detail::frame_state::moving);
+    }
+    constexpr void clear_moving(pfn page) noexcept {
+        remove_bits(index(page), detail::frame_state::moving);
+    }
+    /// Waits until `page`, found in a marker, is not moving; then the entry is to be looked at
+    /// again. Looks again and again: a move takes as long as it takes to copy a page. No page table
+    /// lock may be held.
+    constexpr void await_moved(pfn page) const noexcept {
+        // Relaxed: the page table lock, taken next, orders us behind the mover.
+        (void)M::poll(
+            frames_[index(page)].state,
+            [](std::uint32_t word) { return (word & detail::frame_state::moving) == 0; }, relaxed);
+    }
+
     /// Have the folio's contents been changed, so that they must be written back some day?
     [[nodiscard]] constexpr bool dirty(pfn page) const noexcept {
         return (folio_state(page) & detail::frame_state::dirty) != 0;
     }
     constexpr void mark_dirty(pfn page) noexcept {
         add_bits(head_index(page), detail::frame_state::dirty);
+    }
+    /// Write-back begins: the folio counts as clean from now on. Answers whether it was dirty. Who
+    /// dirties it later marks it after having made it writable, so nothing is lost as long as the
+    /// caller write-protects its mappings after this and copies the contents after that.
+    constexpr bool take_dirty(pfn page) noexcept {
+        auto& word = frames_[head_index(page)].state;
+        auto const before = word.fetch_and(~detail::frame_state::dirty, relaxed);
+        return (before & detail::frame_state::dirty) != 0;
     }
     /// Has the folio been looked at, so that it is better kept ("referenced")?
     [[nodiscard]] constexpr bool accessed(pfn page) const noexcept {
@@ -92,12 +118,18 @@ public:
     }
 
     /// Page table entries map `n` more pages of the folio; n fewer; how many do. Whoever changes an
-    /// entry changes the count with it, under the same page table lock.
+    /// entry changes the count with it, under the same page table lock. With the entry goes a
+    /// reference per page: have it before the first, give it back after the second.
     constexpr void add_mappings(pfn page, std::uint32_t n = 1) noexcept {
-        (void)folio(page).mappings.fetch_add(n, relaxed);
+        auto& head = folio(page);
+        M::note(claim::used, &head);
+        M::note(claim::reference_passed, &head, n);
+        (void)head.mappings.fetch_add(n, relaxed);
     }
     constexpr void remove_mappings(pfn page, std::uint32_t n = 1) noexcept {
-        auto const before = folio(page).mappings.fetch_sub(n, relaxed);
+        auto& head = folio(page);
+        M::note(claim::reference_taken, &head, n);
+        auto const before = head.mappings.fetch_sub(n, relaxed);
         M::expect(before >= n, "frame_table::remove_mappings: more than there were");
     }
     [[nodiscard]] constexpr std::uint32_t map_count(pfn page) const noexcept {

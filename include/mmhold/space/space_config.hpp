@@ -14,6 +14,7 @@
 #include <mmhold/paging/x86_64.hpp>
 #include <mmhold/reclaim/hazard_domain.hpp>
 #include <mmhold/reclaim/reclaimer.hpp>
+#include <mmhold/space/swap_store.hpp>
 
 #include <concepts>
 #include <memory>
@@ -21,7 +22,8 @@
 
 namespace mmhold {
 
-/// What an address_space is made of, as types.
+/// What an address_space is made of, as types. It may also have a `swap`, a SwapStore: where its
+/// pages are swapped out to; memory_swap if it says nothing.
 template<class C>
 concept SpaceConfig = Machine<typename C::machine>  // where it runs
     && PageFormat<typename C::format>               // how its page tables look
@@ -50,6 +52,17 @@ struct default_config {
 static_assert(SpaceConfig<default_config<constexpr_machine>>);
 
 namespace detail {
+
+/// The swap store of a configuration.
+template<class Config>
+struct swap_of {
+    using type = memory_swap<typename Config::machine>;
+};
+template<class Config>
+requires SwapStore<typename Config::swap>
+struct swap_of<Config> {
+    using type = typename Config::swap;
+};
 
 /// An object that belongs to the caller – unless it has no state: then nobody needs to keep one.
 template<class T>

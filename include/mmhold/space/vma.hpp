@@ -41,6 +41,8 @@ enum class vma_flag : std::uint16_t {
     fsdax = 256,          ///< a file on persistent memory, mapped directly
     dirty_tracked = 512,  ///< a shared file whose pages must be announced before they are written
     shadow_stack = 1024,  ///< VM_SHADOW_STACK: writable by the hardware only
+    dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
+    wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
 };
 using vma_flags = flag_set<vma_flag>;
 
@@ -65,6 +67,30 @@ protected:
 
 private:
     source_kind kind_;
+};
+
+/// What kind of memory lies behind an object.
+enum class object_kind : std::uint8_t {
+    shmem,   ///< shared memory: zero at first, and nowhere else (memfd, shared anonymous)
+    secret,  ///< memfd_secret: as shmem, but only cpus may look at it
+    file,    ///< a file: its pages must be read in
+};
+
+/// Base of what a mapping may show pages of: page_cache. Outlives every vma that names it – or ends
+/// with the last one, if it belongs to its mappings.
+class memory_object {
+public:
+    memory_object(memory_object const&) = delete;
+    memory_object& operator=(memory_object const&) = delete;
+    /// Tells what is behind it, and whether it is a file_object.
+    [[nodiscard]] constexpr object_kind kind() const noexcept { return kind_; }
+
+protected:
+    constexpr explicit memory_object(object_kind kind) noexcept : kind_{kind} {}
+    constexpr ~memory_object() = default;
+
+private:
+    object_kind kind_;
 };
 
 /// The name of a mapping as /proc/PID/maps shows it, cut to its last 31 characters.
@@ -111,16 +137,26 @@ struct vma {
     vma_flags flags{};
     vma_kind kind{vma_kind::anonymous};
     std::uint8_t pkey{0};           ///< protection key
-    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of `kind`
+    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of what backs it
+    memory_object* object{nullptr};  ///< whose pages it shows; nullptr: nobody's, or not modelled
     std::uint64_t file{0};          ///< which file, by any number of the host's; 0: none
-    std::uint64_t file_page{0};     ///< the file's page behind the first page of the span
+    std::uint64_t file_page{0};     ///< the page of file or object behind the span's first page
     vma_name name{};
+
+    /// Do its pages have numbers in a file or an object?
+    [[nodiscard]] constexpr bool has_file_pages() const noexcept {
+        return file != 0 || object != nullptr;
+    }
+    /// The number that the page at `at`, inside the span, has in the file or object.
+    [[nodiscard]] constexpr std::uint64_t file_page_at(virt_addr at) const noexcept {
+        return file_page + ((at.value - span.start().value) >> page_shift);
+    }
 
     /// The part of the mapping that lies over `part`, a subspan of `span`.
     [[nodiscard]] constexpr vma cut_to(page_span part) const noexcept {
         auto cut = *this;
         cut.span = part;
-        if (file != 0) cut.file_page += (part.start().value - span.start().value) >> page_shift;
+        if (has_file_pages()) cut.file_page = file_page_at(part.start());
         return cut;
     }
 
@@ -160,7 +196,7 @@ struct vma {
     if (lower.span.end() != upper.span.start()) return false;
     auto expected = lower;
     expected.span = upper.span;
-    if (lower.file != 0) expected.file_page += lower.span.pages();
+    if (lower.has_file_pages()) expected.file_page += lower.span.pages();
     return expected == upper;
 }
 
@@ -178,7 +214,8 @@ inline constexpr bool never = false;
 
 /// Where a vma was found. Worth nothing without the lock: view() wants to see a witness each time,
 /// and a reference from before the lock was given up is refused by the compiler (the proof in
-/// hand) or stops the program (an old vma_ref under a new hold). gup-semantics §6.2 #15.
+/// hand) or stops the program (an old vma_ref under a new hold, after the layout has changed; a
+/// model machine reports it even if it has not). gup-semantics §6.2 #15.
 template<class L>
 class vma_ref {
 public:
@@ -187,12 +224,15 @@ public:
     /// Made by lookups: `area` is guarded by `lock` and stays where it is as long as `*version`
     /// does not change.
     constexpr vma_ref(L const& lock, vma const& area, std::uint64_t const& version) noexcept
-        : lock_{&lock}, area_{&area}, version_{&version}, found_at_{version} {}
+        : lock_{&lock}, area_{&area}, version_{&version}, found_at_{version} {
+        note(claim::found_under);
+    }
 
     /// The vma. Precondition: `witness` holds this lock, and nobody has changed the layout since
     /// the lookup (else the program stops). The reference is good for as long as the hold.
     template<WitnessOf<L> W>
     [[nodiscard]] constexpr vma const& view(W const& witness) const noexcept {
+        note(claim::used);
         auto const current = witness.guards(*lock_) && *version_ == found_at_;
         if (!current) detail::this_vma_must_be_looked_up_again();
         return *area_;
@@ -214,6 +254,17 @@ public:
     }
 
 private:
+    // Locks that belong to no machine are not watched.
+    constexpr void note(claim what) const noexcept {
+        if constexpr (requires { typename L::machine; }) {
+            if (what == claim::found_under) {
+                L::machine::note(what, area_, lock_);
+            } else {
+                L::machine::note(what, area_);
+            }
+        }
+    }
+
     L const* lock_;
     vma const* area_;
     std::uint64_t const* version_;

@@ -205,6 +205,31 @@ struct late_waker {
     }
 };
 
+/// Handed over by words that order nothing; the heavy fence behind them does.
+struct handed_over_by_heavy_fence {
+    static constexpr int actors = 2;
+    M::plain<int> data{0};
+    M::atomic<int> turn{0};
+    void actor(int) {
+        if (turn.exchange(1, relaxed) == 1) return;
+        M::heavy_fence(at("test.heavy"));
+        data.set(data.get() + 1);
+        turn.store(0, release("test.heavy_over"));
+    }
+};
+
+struct told_who_asks {
+    static constexpr int actors = 2;
+    M::atomic<int> word{0};
+    told_who_asks() { M::expect(M::actor() == -1, "the set-up is no actor"); }
+    void actor(int who) {
+        M::expect(M::actor() == who, "before a step");
+        (void)word.fetch_add(1, relaxed);
+        M::expect(M::actor() == who, "after it, whoever ran meanwhile");
+    }
+    void finish() { M::expect(M::actor() == -1, "the end is no actor"); }
+};
+
 }  // namespace
 
 TEST_CASE("explore: a correct scenario is searched completely in every model", "[explore]") {
@@ -288,6 +313,21 @@ TEST_CASE("explore: the story ends with a token that replays", "[explore]") {
 TEST_CASE("explore: a token that does not fit is called hidden state", "[explore]") {
     CHECK(explore<fine>({.search = search_kind::replay, .replay = "0000"})
               .found(finding_kind::hidden_state));
+}
+
+TEST_CASE("explore: a heavy fence acquires and releases in every model, sc included", "[explore]") {
+    for (auto const model : {memory_model::sc, memory_model::tso, memory_model::stale}) {
+        CHECK(explore<handed_over_by_heavy_fence>({.memory = model}).complete());
+        CHECK(explore<handed_over_by_heavy_fence>(
+                  {.memory = model, .sites = {{"test.heavy", weakening::off}}})
+                  .found(finding_kind::data_race));
+    }
+}
+
+TEST_CASE("explore: actors can be asked who they are, as threads can by thread_local",
+          "[explore]") {
+    CHECK(M::actor() == -1);
+    CHECK(explore<told_who_asks>().complete());
 }
 
 TEST_CASE("explore: words outside an exploration are plain variables", "[explore]") {

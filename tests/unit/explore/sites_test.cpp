@@ -18,12 +18,10 @@ TEST_CASE("site_table: weakening leaves what the access can have", "[explore]") 
 
 TEST_CASE("site_table: changes go by name, and passed sites are collected once", "[explore]") {
     site_table table{{{"a", weakening::off}}, site_collection::on};
-    request a{memory_order::acquire, "a", {}};
-    request b{memory_order::acquire, "b", {}};
-    table.apply(a, op_kind::load);
-    table.apply(b, op_kind::load);
-    table.apply(b, op_kind::load);
-    CHECK(a.order == memory_order::relaxed);
-    CHECK(b.order == memory_order::acquire);
+    request const a{memory_order::acquire, "a", {}};
+    request const b{memory_order::acquire, "b", {}};
+    CHECK(table.order_of(a, op_kind::load) == memory_order::relaxed);
+    CHECK(table.order_of(b, op_kind::load) == memory_order::acquire);
+    CHECK(table.order_of(b, op_kind::load) == memory_order::acquire);
     CHECK(table.seen().size() == 2);
 }

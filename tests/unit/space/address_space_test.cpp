@@ -576,3 +576,22 @@ TEST_CASE("threads that map, touch, protect, discard and unmap leave nothing beh
     w.domain.reclaim(w.me->record());
     CHECK(w.tables.in_use() <= 1 + 3);
 }
+
+TEST_CASE("unmap_all: the space is as good as new") {
+    world w;
+    auto const at = w.map_at(low, 3);
+    w.map_at(low.plus(megabyte * 512), 600);
+    w.touch(at);
+    w.touch(low.plus(megabyte * 512).plus_pages(599));
+    {
+        auto const held = held_exclusive<lock_type>::acquire(w.space->lock());
+        w.space->unmap_all_locked(held, *w.me);
+        CHECK(w.space->vma_count(held) == 0);
+    }
+    w.domain.drain();
+    CHECK(w.space->valid());
+    CHECK(w.space->resident().total() == 0);
+    CHECK(w.frames.statistics().free == 64);
+    CHECK(w.tables.in_use() == 1);
+    CHECK(w.map_at(low, 3) == low);
+}

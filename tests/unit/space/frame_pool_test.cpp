@@ -447,3 +447,22 @@ TEST_CASE("6.2 rows 2, 3, 4: grabs against freeing and reallocation in other siz
     CHECK(frames.statistics().pins_acquired == frames.statistics().pins_released);
     for (std::uint64_t i = 0; i < 8; ++i) CHECK(frames.ref_count(pfn{(1U << 20U) + i}) == 0);
 }
+
+TEST_CASE("6.1: a frozen page is refused to everybody until it is thawed") {
+    frame_pool<checked_host_machine> pool{page_count{2}};
+    auto const page = *pool.allocate(frame_kind::anonymous);
+    REQUIRE(pool.try_freeze(page, 1));
+    CHECK(pool.ref_count(page) == 0);
+    CHECK_FALSE(pool.try_grab(page, 1, holding::reference));
+    CHECK_FALSE(pool.try_grab(page, 1, holding::pin));
+    CHECK_FALSE(pool.try_freeze(page, 1));
+    pool.unfreeze(page, 2);
+    CHECK(pool.ref_count(page) == 2);
+    CHECK_FALSE(pool.try_freeze(page, 1));  // somebody else holds it
+    CHECK(pool.try_freeze(page, 2));
+    pool.unfreeze(page, 1);
+    CHECK(pool.try_grab(page, 1, holding::pin));
+    CHECK_FALSE(pool.try_freeze(page, 1));
+    pool.unpin(page);
+    pool.put(page);
+}

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/host_machine.hpp>
+#include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/frame_table.hpp>
 
 #include "support/catch.hpp"
 
 #include <cstdint>
+#include <thread>
 
 using namespace mmhold;
 
@@ -74,4 +76,30 @@ TEST_CASE("facts about frames are set and cleared one by one") {
     table.add_mappings(page, 3);
     table.remove_mappings(page);
     CHECK(table.map_count(page) == 2);
+}
+
+TEST_CASE("write-back takes the dirty mark and nothing else") {
+    bare_table<checked_host_machine> table{4, pfn{10}};
+    auto const page = pfn{12};
+    table.mark_accessed(page);
+    CHECK_FALSE(table.take_dirty(page));
+    table.mark_dirty(page);
+    CHECK(table.take_dirty(page));
+    CHECK_FALSE(table.dirty(page));
+    CHECK(table.accessed(page));
+    CHECK_FALSE(table.take_dirty(page));
+}
+
+TEST_CASE("a page moves until it does not, and who waits for it goes on") {
+    frame_pool<checked_host_machine> pool{page_count{2}};
+    auto const page = *pool.allocate(frame_kind::anonymous);
+    pool.await_moved(page);  // returns at once
+    pool.set_exclusive(page);
+    pool.set_moving(page);
+    std::thread mover{[&] { pool.clear_moving(page); }};
+    pool.await_moved(page);
+    mover.join();
+    CHECK(pool.exclusive(page));
+    CHECK(pool.kind(page) == frame_kind::anonymous);
+    pool.put(page);
 }

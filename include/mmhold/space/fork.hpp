@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// fork – a second address space that looks like the first, and shares its pages until one of them
+// writes.
+//
+// Forker    parent's mm lock exclusive, then the child's → the layout is copied → the parent's
+//           write_protect_seq becomes odd → page by page, under both page table locks: share it, or
+//           copy it at once → the parent's translations are flushed → the sequence is even again.
+// Share     the page stops being exclusive → the parent's entry loses its write permission → the
+//           child's entry is the same. The next write, whoever makes it, finds a page that is not
+//           exclusive, and copies (fault/copy_on_write.hpp).
+// Copy      a page that may be pinned cannot be shared: the parent's next write would copy it, and
+//           the device behind the pin would keep the old page. So the child gets its copy now, and
+//           the parent's page stays as it is, exclusive and writable. (gup-semantics §4.4, §6.2 #8)
+// Pinner    (lockless) says has_pinned → reads the sequence: odd? falls back → pins → reads it
+//           again: changed? puts all back. Either it sees the sequence move, or the forker sees the
+//           pin. (§5.1, §6.2 #7.) Under the mm lock nobody pins meanwhile.
+// Flush     before the sequence is even: a store by an old translation would go to a page that the
+//           child reads already.
+//
+// Memory: tables and copies are allocated with no page table lock held. If they cannot be had, the
+// child is emptied; the parent keeps what was done to it, which is legal: its write-protected pages
+// are no longer exclusive, and the next write takes them back or copies them.
+//
+// Two page table locks are held at once, the parent's first. Nobody else can want the child's.
+
+#include <mmhold/lock/held.hpp>
+#include <mmhold/paging/flush.hpp>
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/split.hpp>
+#include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/address_space.hpp>
+#include <mmhold/space/frame.hpp>
+#include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/page_marker.hpp>
+#include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace mmhold {
+
+/// Says who answers the child's faults where the parent's vma names a source: that one, another, or
+/// nullptr for the handler of the vma's kind. Called with both mm locks held.
+template<class H>
+concept SourceHeir = requires(H& heir, vma const& parents) {
+    { heir(parents) } -> std::same_as<fault_source*>;
+};
+
+/// What Linux does unless a program asked for UFFD_FEATURE_EVENT_FORK: a userfault serves one
+/// address space only, so the child's pages are ordinary ones; all other sources serve the child
+/// too. Who wants the fork event passes an heir that answers a userfault of the child's.
+struct default_heir {
+    /// The child's source.
+    [[nodiscard]] constexpr fault_source* operator()(vma const& parents) const noexcept {
+        return parents.source->kind() == source_kind::userfault ? nullptr : parents.source;
+    }
+};
+static_assert(SourceHeir<default_heir>);
+
+namespace detail {
+
+/// Copies page table entries from one space to another. Both mm locks are held exclusively, and the
+/// parent's write_protect_seq is odd.
+template<class Space>
+class entry_copier {
+public:
+    using format = typename Space::format;
+    using cpu_type = typename Space::cpu_type;
+    using guard = typename Space::table_type::tree_type::guard;
+
+    constexpr entry_copier(cpu_type& me, Space& parent, Space& child) noexcept
+        : me_{me}, parent_{parent}, child_{child}, may_have_pins_{parent.has_pinned()} {}
+    entry_copier(entry_copier const&) = delete;
+    entry_copier& operator=(entry_copier const&) = delete;
+    constexpr ~entry_copier() {
+        if (spare_) child_.frames().put(*spare_);
+    }
+
+    /// Everything mapped in `area`, a vma of both spaces, which names `source` in the child. Error:
+    /// no_memory, not_supported (a leaf that cannot be split); some entries are copied then.
+    constexpr result<void> copy(vma const& area, fault_source const* source) {
+        keep_uffd_wp_ = source != nullptr;
+        auto const& tree = parent_.table().tree();
+        auto const each = [&](guard& from, unsigned index, virt_addr at, page_entry const& entry) {
+            return copy_entry(area, from, index, at, entry);
+        };
+        for (auto at = area.span.start(); at < area.span.end();) {
+            at = tree.visit_one_table(me_, at, area.span.end(), each);
+            into_.reset();
+            if (auto const ready = provide(at); !ready) return ready;
+        }
+        return {};
+    }
+
+    /// The parent's translations that were changed are forgotten.
+    constexpr void flush_parent() { changed_.flush_with(parent_.flush()); }
+
+private:
+    /// What is missing for the next entry, and can only be had without page table locks.
+    enum class missing : std::uint8_t {
+        nothing,
+        table,
+        page,
+        smaller_leaves,
+        slot_reference,  // cannot be had
+    };
+
+    constexpr onward need(missing what, unsigned level) noexcept {
+        missing_ = what;
+        level_ = level;
+        return onward::stop;
+    }
+    constexpr result<void> provide(virt_addr at) {
+        auto const what = std::exchange(missing_, missing::nothing);
+        if (what == missing::nothing) return {};
+        if (what == missing::smaller_leaves) {
+            return split_leaf(parent_.table().tree(), me_, at, level_, parent_.flush());
+        }
+        if (what == missing::table) {
+            return child_.table().tree().lock_at(me_, at, level_, if_absent::create).error();
+        }
+        if (what == missing::slot_reference) return errc::no_memory;
+        auto const page = child_.frames().allocate(frame_kind::anonymous);
+        if (page) spare_ = *page;
+        return page.error();
+    }
+
+    constexpr onward copy_entry(vma const& area, guard& from, unsigned index, virt_addr at,
+                                page_entry const& entry) {
+        auto const level = from.level();
+        if (crosses<format>(at, level, area.span)) return need(missing::smaller_leaves, level);
+        if (!into_) {
+            auto table = child_.table().tree().lock_at(me_, at, level, if_absent::fail);
+            if (!table) return need(missing::table, level);
+            into_ = *std::move(table);
+        }
+        if (entry.is_marker()) return copy_marker(index, entry);
+        if (must_copy(area, entry)) {
+            if (level != 0) return need(missing::smaller_leaves, level);
+            if (!spare_) return need(missing::page, level);
+            return put(index, copy_page(area, entry));
+        }
+        return put(index, share(area, from, index, at, entry));
+    }
+
+    /// A swapped page is read back by each for itself. Nothing is moving: whoever moves pages holds
+    /// the mm lock.
+    constexpr onward copy_marker(unsigned index, page_entry entry) {
+        Space::machine::expect(!is_moving(entry), "fork: a page is moving under the mm lock");
+        if (is_swapped(entry) && !child_.swap()->duplicate(slot_of(entry))) {
+            return need(missing::slot_reference, 0);
+        }
+        entry.uffd_wp = entry.uffd_wp && keep_uffd_wp_;
+        return put(index, entry);
+    }
+
+    [[nodiscard]] constexpr bool is_counted(page_entry const& entry) const noexcept {
+        return !entry.special && parent_.frames().contains(entry.target);
+    }
+    [[nodiscard]] constexpr bool is_own_page(vma const& area,
+                                             page_entry const& entry) const noexcept {
+        return !area.flags.has(vma_flag::shared) && is_counted(entry) &&
+               parent_.frames().kind(entry.target) == frame_kind::anonymous;
+    }
+    [[nodiscard]] constexpr bool must_copy(vma const& area,
+                                           page_entry const& entry) const noexcept {
+        return may_have_pins_ && is_own_page(area, entry) &&
+               parent_.frames().maybe_pinned(entry.target);
+    }
+
+    /// The child's entry for a copy, in the spare page; the parent's stays as it is.
+    constexpr page_entry copy_page(vma const& area, page_entry const& old) {
+        auto& frames = child_.frames();
+        auto const fresh = *std::exchange(spare_, std::nullopt);
+        frames.set_exclusive(fresh);
+        auto const to = frames.bytes(fresh);
+        if (!to.empty()) std::ranges::copy(frames.bytes(old.target), to.begin());
+        auto leaf = for_child(old);
+        leaf.target = fresh;
+        leaf.dirty = true;
+        leaf.writable = permits(area.prot, access::write) && !leaf.uffd_wp;
+        return leaf;
+    }
+
+    /// The child's entry for the parent's page, which neither may write to from now on, unless the
+    /// mapping is a shared one.
+    constexpr page_entry share(vma const& area, guard& from, unsigned index, virt_addr at,
+                               page_entry leaf) {
+        auto& frames = parent_.frames();
+        auto const pages = entry_pages<format>(from.level());
+        if (is_own_page(area, leaf)) {
+            for (std::uint64_t i = 0; i < pages; ++i) frames.clear_exclusive(leaf.target.plus(i));
+        }
+        auto const shared_mapping = area.flags.has(vma_flag::shared);
+        if (leaf.writable && !shared_mapping) {
+            // Cleared first: the hardware cannot change it now, and all it has set is known.
+            leaf = from.clear(index);
+            leaf.writable = false;
+            from.set(index, leaf);
+            changed_.add(at, entry_end<format>(at, from.level()));
+        }
+        if (is_counted(leaf)) frames.get(leaf.target, pages);
+        leaf = for_child(leaf);
+        if (shared_mapping) leaf.dirty = false;  // the parent's entry knows
+        return leaf;
+    }
+
+    [[nodiscard]] constexpr page_entry for_child(page_entry leaf) const noexcept {
+        leaf.accessed = false;
+        leaf.uffd_wp = leaf.uffd_wp && keep_uffd_wp_;
+        return leaf;
+    }
+
+    constexpr onward put(unsigned index, page_entry const& entry) {
+        into_->set(index, entry);
+        child_.note_mapped(entry, entry_pages<format>(into_->level()));
+        return onward::next;
+    }
+
+    cpu_type& me_;
+    Space& parent_;
+    Space& child_;
+    bool may_have_pins_;
+    bool keep_uffd_wp_{false};
+    missing missing_{missing::nothing};
+    unsigned level_{0};            // of what is missing
+    std::optional<pfn> spare_{};   // for the next copy
+    std::optional<guard> into_{};  // the child's table, while the parent's is visited
+    changed_range changed_{};
+};
+
+/// fork() once everything is admitted.
+template<class Space, class Heir>
+class forking {
+public:
+    using lock_type = typename Space::lock_type;
+    using cpu_type = typename Space::cpu_type;
+    using witness = held_exclusive<lock_type>;
+
+    constexpr forking(cpu_type& me, Space& parent, Space& child, Heir& heir) noexcept
+        : me_{me}, parent_{parent}, child_{child}, heir_{heir} {}
+
+    constexpr result<void> run(witness const& parents, witness const& childs) {
+        auto outcome = copy_layout(parents, childs);
+        if (outcome) outcome = copy_pages(parents);
+        if (!outcome) child_.unmap_all_locked(childs, me_);
+        return outcome;
+    }
+
+private:
+    /// What `area` is in the child.
+    [[nodiscard]] constexpr vma inherited(vma const& area) const {
+        auto copy = area;
+        copy.flags = area.flags.without(vma_flag::locked);  // fork(2): memory locks are not
+        if (area.source != nullptr) copy.source = heir_(area);
+        return copy;
+    }
+
+    constexpr result<void> copy_layout(witness const& parents, witness const& childs) {
+        result<void> outcome;
+        parent_.for_each_vma(parents, [&](vma const& area) {
+            if (!outcome || area.flags.has(vma_flag::dont_fork)) return;
+            auto const mapped = child_.mmap_locked(childs, me_, request_for(inherited(area)));
+            outcome = mapped.error();
+        });
+        return outcome;
+    }
+
+    constexpr result<void> copy_pages(witness const& parents) {
+        constexpr vma_flags without_pages{vma_flag::dont_fork, vma_flag::wipe_on_fork};
+        result<void> outcome;
+        parent_.write_protect_seq().begin_write();
+        {
+            entry_copier<Space> entries{me_, parent_, child_};
+            parent_.for_each_vma(parents, [&](vma const& area) {
+                if (!outcome || area.flags.has_any(without_pages)) return;
+                outcome = entries.copy(area, inherited(area).source);
+            });
+            entries.flush_parent();
+        }
+        parent_.write_protect_seq().end_write();
+        return outcome;
+    }
+
+    cpu_type& me_;
+    Space& parent_;
+    Space& child_;
+    Heir& heir_;
+};
+
+}  // namespace detail
+
+/// fork(2), for the memory: `child`, an empty space that nobody uses yet, gets the parent's
+/// mappings and shares its pages. What is mapped privately is copied by the first write of either;
+/// pages that may be pinned are copied now. Vmas with dont_fork are left out, those with
+/// wipe_on_fork come without pages, none is `locked`; sources are passed on as `heir` says.
+/// `heir` is asked twice for each.
+///
+/// Mm locks: both held exclusively. Errors: invalid_argument – `child` is the parent, has mappings,
+/// takes its frames from another pool or swaps to another store; lock_not_held; no_memory, and
+/// not_supported for a large leaf that had to be split and cannot be: the child is empty again, and
+/// the parent has the same contents as before, some of it write-protected.
+///
+/// What shows an object, shared anonymous memory included, shows the same object in the child; the
+/// child joins the object's list behind its parent before pages are copied (object_mappings.hpp). A
+/// space that has been used before keeps its has_pinned().
+template<class Space, SourceHeir Heir = default_heir const>
+constexpr result<void> fork_locked(held_exclusive<typename Space::lock_type> const& parents,
+                                   held_exclusive<typename Space::lock_type> const& childs,
+                                   typename Space::cpu_type& me, Space& parent, Space& child,
+                                   Heir&& heir = {}) {
+    if (&parent == &child) return errc::invalid_argument;
+    if (!parents.guards(parent.lock()) || !childs.guards(child.lock())) return errc::lock_not_held;
+    if (!parent.valid() || !child.valid() || !me.valid()) return errc::no_memory;
+    if (&parent.frames() != &child.frames()) return errc::invalid_argument;
+    if (parent.swap() != child.swap()) return errc::invalid_argument;
+    if (child.vma_count(childs) != 0) return errc::invalid_argument;
+    return detail::forking<Space, std::remove_reference_t<Heir>>{me, parent, child, heir}.run(
+        parents, childs);
+}
+
+/// The same under locks of its own: the parent's, then the child's. Also errc::interrupted and
+/// errc::again, as the operations of address_space.
+template<class Space, SourceHeir Heir = default_heir const>
+constexpr result<void> fork(typename Space::cpu_type& me, Space& parent, Space& child,
+                            Heir&& heir = {}) {
+    if (&parent == &child) return errc::invalid_argument;
+    return under_exclusive_lock<result<void>>(
+        parent.lock(), me.current(), [&](auto const& parents) {
+            return under_exclusive_lock<result<void>>(
+                child.lock(), me.current(), [&](auto const& childs) {
+                    return fork_locked(parents, childs, me, parent, child, heir);
+                });
+        });
+}
+
+}  // namespace mmhold

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/vocab/address.hpp>
+
+#include <cstdint>
+
+namespace mmhold {
+
+/// The markers (page_entry::kind::marker) that the library puts into page tables itself, by their
+/// page_entry::marker_type. All other types are the host's; they count nothing.
+enum class page_marker : std::uint8_t {
+    swapped = 30,  ///< the contents are in a slot of the swap store; holds one reference to it
+    moving = 31,   ///< the page is on its way to another frame or to a slot, or back: wait
+};
+
+/// Is `entry` such a marker?
+[[nodiscard]] constexpr bool is_swapped(page_entry const& entry) noexcept {
+    return entry.is_marker() &&
+           entry.marker_type == static_cast<std::uint8_t>(page_marker::swapped);
+}
+[[nodiscard]] constexpr bool is_moving(page_entry const& entry) noexcept {
+    return entry.is_marker() && entry.marker_type == static_cast<std::uint8_t>(page_marker::moving);
+}
+
+/// The marker that stands for `leaf`, which is a single page, while its contents are in `slot`.
+/// What userfaultfd and soft-dirty tracking know about the page is kept; its rights are the vma's.
+[[nodiscard]] constexpr page_entry swapped_entry(page_entry const& leaf,
+                                                 std::uint64_t slot) noexcept {
+    auto entry = page_entry::marker_for(static_cast<std::uint8_t>(page_marker::swapped), slot);
+    entry.soft_dirty = leaf.soft_dirty;
+    entry.uffd_wp = leaf.uffd_wp;
+    return entry;
+}
+/// Which slot a swapped entry names.
+[[nodiscard]] constexpr std::uint64_t slot_of(page_entry const& entry) noexcept {
+    return entry.target.value;
+}
+
+/// The marker that stands for `leaf` while its page is moving; it names the page.
+[[nodiscard]] constexpr page_entry moving_entry(page_entry const& leaf) noexcept {
+    auto entry =
+        page_entry::marker_for(static_cast<std::uint8_t>(page_marker::moving), leaf.target.value);
+    entry.soft_dirty = leaf.soft_dirty;
+    entry.uffd_wp = leaf.uffd_wp;
+    return entry;
+}
+
+}  // namespace mmhold

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// swap_out – pages that nobody has held of late go to the swap store, and their frames are free.
+//
+// Taker     take the page (taken_page.hpp) → freeze it → write its contents to a slot → "swapped"
+//           in its place → let the frame go. (gup-semantics §6.1)
+// Faulter   finds "swapped" → reads the slot into a frame of its own → installs that
+//           (fault/swap_in.hpp).
+// Discarder gives the slot back with the entry (address_space::note_unmapped).
+// Forker    counts one more reference to the slot for the child's entry (fork.hpp).
+//
+// There is no swap cache: a page is in memory or in the store, and who reads a slot has a page that
+// nobody else has, so it is exclusive whatever it was before (§4.4 has to remember).
+
+#include <mmhold/lock/held.hpp>
+#include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/page_marker.hpp>
+#include <mmhold/space/taken_page.hpp>
+#include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace mmhold {
+
+/// Moves the page at `at` to the space's swap store; answers its slot, which is the entry's.
+///
+/// Mm lock: held, shared or exclusively, through `held`. Errors, and then the page is where it was:
+/// busy – pinned, referenced, or mapped elsewhere too; no_memory – the store is full; bad_address –
+/// nothing is mapped there, or it was discarded meanwhile; not_supported – the space has no store,
+/// or see taken_page::take; lock_not_held.
+template<class Space, WitnessOf<typename Space::lock_type> W>
+constexpr result<std::uint64_t> swap_out_page(W const& held, typename Space::cpu_type& me,
+                                              Space& space, virt_addr at) {
+    if (!held.guards(space.lock())) return errc::lock_not_held;
+    if (space.swap() == nullptr) return errc::not_supported;
+    auto& frames = space.frames();
+    auto& store = *space.swap();
+    auto const slot = store.allocate();
+    if (!slot) return slot;
+    auto const taken = taken_page<Space>::take(space, me, at.page_start());
+    auto const frozen = taken && frames.try_freeze(taken->page(), 1);
+    if (!frozen) {
+        if (taken) taken->put_back(space, me);
+        store.release(*slot);
+        return taken ? errc::busy : taken.error();
+    }
+    store.write(*slot, frames.bytes(taken->page()));
+    auto const installed = taken->replace(space, me, swapped_entry(taken->leaf(), *slot));
+    frames.unfreeze(taken->page(), 1);
+    frames.put(taken->page());
+    if (installed) return *slot;
+    store.release(*slot);
+    return errc::bad_address;
+}
+
+namespace detail {
+
+/// The addresses of the next few pages of `span` that could be swapped out; `from` moves on.
+template<class Space>
+struct pages_to_swap {
+    std::array<virt_addr, 32> at{};
+    std::size_t count{0};
+
+    constexpr result<void> find(Space& space, typename Space::cpu_type& me, page_span span,
+                                virt_addr& from) {
+        count = 0;
+        auto const left = pages_between(from, span.end());
+        from = span.end();
+        return space.table().visit(me, left,
+                                   [&](virt_addr here, page_entry const& entry, unsigned level) {
+                                       if (level != 0 || !entry.is_leaf()) return onward::next;
+                                       at[count++] = here;
+                                       if (count < at.size()) return onward::next;
+                                       from = here.plus_pages(1);
+                                       return onward::stop;
+                                   });
+    }
+};
+
+/// May reclaim look at the pages of this vma (can_madv_lru_vma)?
+[[nodiscard]] constexpr bool can_be_paged_out(vma const& area) noexcept {
+    return can_be_discarded(area);
+}
+
+/// page_out() within one vma: how many pages went.
+template<class Space, class W>
+constexpr result<std::uint64_t> page_out_area(W const& held, typename Space::cpu_type& me,
+                                              Space& space, page_span span) {
+    std::uint64_t gone = 0;
+    pages_to_swap<Space> next;
+    for (auto from = span.start(); from < span.end();) {
+        if (auto const found = next.find(space, me, span, from); !found) return found.error();
+        for (std::size_t i = 0; i < next.count; ++i) {
+            auto const slot = swap_out_page(held, me, space, next.at[i]);
+            if (slot) ++gone;
+            if (slot.error() == errc::no_memory) return gone;
+        }
+    }
+    return gone;
+}
+
+}  // namespace detail
+
+/// madvise(MADV_PAGEOUT), for what it can do to private memory: every page of `span` that is
+/// neither pinned nor held nor shared goes to the swap store; how many did. The others stay, and
+/// when the store is full the rest stays; that is no error. Large leaves stay.
+///
+/// Mm lock: held shared or exclusively. Errors: not_supported – the space has no store;
+/// invalid_argument – a mapping whose pages must stay (locked, device memory): those above it are
+/// left alone; no_memory – there was a hole, everything else is done; lock_not_held.
+template<class Space, WitnessOf<typename Space::lock_type> W>
+constexpr result<std::uint64_t> page_out_locked(W const& held, typename Space::cpu_type& me,
+                                                Space& space, page_span span) {
+    if (!held.guards(space.lock())) return errc::lock_not_held;
+    if (space.swap() == nullptr) return errc::not_supported;
+    std::uint64_t gone = 0;
+    auto outcome = errc::ok;
+    auto expected = span.start();
+    space.for_each_vma(held, [&](vma const& area) {
+        auto const part = detail::common_pages(area.span, span);
+        if (part.empty() || outcome == errc::invalid_argument) return;
+        if (!detail::can_be_paged_out(area)) {
+            outcome = errc::invalid_argument;
+            return;
+        }
+        if (part.start() != expected) outcome = errc::no_memory;
+        expected = part.end();
+        auto const done = detail::page_out_area(held, me, space, part);
+        gone += done.value_or(0);
+        if (!done) outcome = done.error();
+    });
+    if (outcome == errc::ok && expected != span.end()) outcome = errc::no_memory;
+    if (outcome != errc::ok) return outcome;
+    return gone;
+}
+
+/// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
+template<class Space>
+constexpr result<std::uint64_t> page_out(typename Space::cpu_type& me, Space& space,
+                                         page_span span) {
+    return under_shared_lock<result<std::uint64_t>>(
+        space.lock(), [&](auto const& held) { return page_out_locked(held, me, space, span); });
+}
+
+}  // namespace mmhold

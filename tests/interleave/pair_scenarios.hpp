@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Every taker against every meddler: one scenario, two lists. What is judged, in every execution
+// (gup-semantics §11.2): a page that was returned was mapped there, writable, between call and return; an error
+// only if no page was obtained, and only one that the meddler explains; references and pins add up to nothing in
+// the end; a pinned page stays exclusive, and mapped until its owner takes it away; the lock's fate; no TLB
+// knows a freed page. Frames, tables and words that are used after their end the explorer finds by itself.
+
+#include "pair_meddlers.hpp"
+#include "pair_takers.hpp"
+#include "pair_world.hpp"
+
+#include <mmhold/explore/scenario_book.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace mmhold_test {
+
+/// How the pair finds the space: as the meddler wants it, with a hole where the taker wants to fault.
+template<class Taker, class Meddler>
+constexpr beginning beginning_of_pair() {
+    using enum beginning::present;
+    auto start = Meddler::traits.start;
+    if (!Taker::traits.starts_without_page) return start;
+    if (start.what == page) start.what = table;
+    if (start.what == folio) start.what = read_only_folio;
+    return start;
+}
+
+/// One taker at work, and the judgement of what it comes home with. `Number`: whose record it is.
+template<class Taker, class Meddler, class World, std::size_t Number = 0>
+class judged_taker {
+public:
+    using M = model_machine;
+    explicit judged_taker(World& world) : w_{world} {}
+
+    void take(typename World::cpu_type& me) {
+        auto& record = w_.records[Number];
+        record.begin();
+        auto const answer = Taker::take(w_, me, out_);
+        record.end();
+        judge(answer);
+        if (Taker::traits.how == holding::none) return;
+        if (Number == 0) use(answer.pages);
+        if (Taker::traits.keeps_until_the_end) {
+            kept_ = answer.pages;
+        } else {
+            for (std::uint64_t n = 0; n < answer.pages; ++n) {
+                release_pages(w_.frames, out_[n], 1, Taker::traits.how);
+            }
+        }
+    }
+    void always() const {
+        for (std::uint64_t n = 0; n < kept_; ++n) {
+            M::expect(w_.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
+        }
+    }
+    void finish() {
+        use(kept_);
+        for (std::uint64_t n = 0; n < kept_; ++n) {
+            if (stays_mapped(n)) M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
+            w_.frames.unpin(out_[n]);
+        }
+    }
+
+private:
+    static constexpr auto fate = Meddler::traits.fate;
+
+    void use(std::uint64_t pages) {
+        for (std::uint64_t n = 0; n < pages; ++n) w_.use(out_[n]);
+    }
+    void judge(gup_result const& answer) {
+        auto const failed = answer.stop == gup_stop::error;
+        auto const explained = answer.error == Meddler::traits.refusal && answer.error != errc::ok;
+        M::expect(!failed || explained, "an error that nobody has given a reason for");
+        auto const nothing = !failed && answer.pages == 0;
+        M::expect(!nothing || Taker::traits.may_answer_nothing, "no page, and no reason");
+        auto const all = answer.pages == Taker::pages || Taker::traits.how == holding::none;
+        M::expect(answer.stop != gup_stop::complete || all, "complete, but not all pages");
+        for (std::uint64_t n = 0; n < answer.pages; ++n) judge_page(n);
+    }
+    void judge_page(std::uint64_t n) const {
+        auto const life = w_.frames.generation(out_[n]);
+        M::expect(w_.records[Number].saw_writable(n, out_[n], life),
+                  "a page that was not mapped there during the call");
+        auto const untouched = Meddler::traits.page != 0 || fate == fate_of_page::stays;
+        if (n == 0 && untouched && w_.original) {
+            M::expect(out_[n] == w_.original->frame, "another page, although it never left its place");
+        }
+    }
+    // A collapse replaces pages, but not pinned ones.
+    static constexpr bool stays_mapped(std::uint64_t n) {
+        using enum fate_of_page;
+        return n != Meddler::traits.page || fate == stays || fate == read_only || fate == copied;
+    }
+    bool is_still_mapped(std::uint64_t n) const {
+        auto const now = w_.translate(n);
+        return now && now->frame == out_[n];
+    }
+
+    World& w_;
+    gup_pages<Taker::pages> out_{};
+    std::uint64_t kept_{0};  // pages of `out_` that are held until the end
+};
+
+/// One taker, one meddler.
+template<class Taker, class Meddler, class Config = pair_config<plain_mm_lock>>
+struct pair {
+    using M = model_machine;
+    static constexpr int actors = 2;
+    /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
+    static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+
+    pair_world<Config> w{beginning_of_pair<Taker, Meddler>()};
+    judged_taker<Taker, Meddler, pair_world<Config>> taker{w};
+    M::atomic<std::uint32_t> users{2};
+
+    void actor(int who) {
+        if (who == 0) taker.take(w.first);
+        if (who == 1 && !counts_users) Meddler::act(w);
+        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
+        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(w);
+    }
+    void always() {
+        w.observe();
+        taker.always();
+    }
+    void finish() {
+        taker.finish();
+        w.end();
+    }
+};
+
+/// Two takers of one page that is missing (gup-semantics §6.2 #20).
+template<class One, class Other, class Config = pair_config<plain_mm_lock>>
+struct two_takers {
+    static constexpr int actors = 2;
+    pair_world<Config> w{{.what = beginning::present::table}};
+    judged_taker<One, nobody_meddles, pair_world<Config>, 0> one{w};
+    judged_taker<Other, nobody_meddles, pair_world<Config>, 1> other{w};
+
+    void actor(int who) { who == 0 ? one.take(w.first) : other.take(w.second); }
+    void always() {
+        w.observe();
+        one.always();
+        other.always();
+    }
+    void finish() {
+        one.finish();
+        other.finish();
+        w.end();
+    }
+};
+
+template<class... Members>
+struct type_list {};
+
+using lockless_takers = type_list<gup_fast_taker<>, gup_fast_only_taker<>, pin_fast_taker<>>;
+using locking_takers = type_list<gup_locked_taker<>, gup_unlocked_taker<>, fault_taker<>>;
+using meddlers =
+    type_list<mapping_meddler, mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
+              table_reclaiming_meddler, protecting_meddler, splitting_meddler, collapsing_meddler,
+              discarding_meddler, discarding_all_meddler, exiting_meddler>;
+
+/// What the table says about a pair.
+template<class Taker, class Meddler>
+std::string pair_name() {
+    return std::string{"pair."} + Taker::name + "_against_" + Meddler::name;
+}
+
+template<class Taker, class... Meddlers>
+void add_pair_row(scenario_book& book, type_list<Meddlers...>) {
+    (book.add<pair<Taker, Meddlers>>(pair_name<Taker, Meddlers>(), std::string{Taker::name} + " while " + Meddlers::name + " is at work"), ...);
+}
+template<class... Takers>
+void add_pair_rows(scenario_book& book, type_list<Takers...>) {
+    (add_pair_row<Takers>(book, meddlers{}), ...);
+}
+
+inline void add_pair_scenarios(scenario_book& book) {
+    add_pair_rows(book, lockless_takers{});
+    add_pair_rows(book, locking_takers{});
+}
+
+}  // namespace mmhold_test
