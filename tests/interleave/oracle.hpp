@@ -126,6 +126,7 @@ private:
     current_program = &p;
     current_outcomes = &outcomes;
     switch (p.threads.size()) {
+        case 1: return explore<interpreter<1>>(how);
         case 2: return explore<interpreter<2>>(how);
         case 3: return explore<interpreter<3>>(how);
         default: return explore<interpreter<4>>(how);

@@ -31,6 +31,12 @@ def share(part, whole):
     return f"{part} of {whole}"
 
 
+def who_needs(site):
+    if site["needed_by"]:
+        return site["needed_by"]
+    return f"nobody: {site['excuse']}" if site.get("excuse") else "nobody yet"
+
+
 def figures(runs, sites):
     """What all of it comes to, as rows of a table."""
     scenarios = {r["scenario"] for r in runs if not r["mutant"]}
@@ -50,6 +56,7 @@ def figures(runs, sites):
     yield ["mutants found", share(len(found), len(mutants))]
     yield ["sites, and ways to weaken them", f"{len({s['site'] for s in sites})}, {len(sites)}"]
     yield ["of these ways, noticed by a scenario", share(len(needed), len(sites))]
+    yield ["not noticed, and said why that must be so", sum(bool(s.get("excuse")) for s in sites)]
 
 
 def main():
@@ -73,7 +80,7 @@ def main():
     lines += table(
         "Sites: who needs them",
         ["site", "what", "weakened", "needed by", "model", "finding"],
-        [[s["site"], s["kind"], s["weakened"], s["needed_by"] or "nobody yet", s["model"], s["finding"]] for s in sites])
+        [[s["site"], s["kind"], s["weakened"], who_needs(s), s["model"], s["finding"]] for s in sites])
     print("\n".join(lines))
 
 

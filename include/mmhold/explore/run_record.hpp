@@ -85,15 +85,22 @@ inline void write_record(auto& json, run_record const& r) {
 [[nodiscard]] inline std::string json_of(run_record const& r) {
     return json_written([&](auto& json) { write_record(json, r); });
 }
-[[nodiscard]] inline std::string json_of(std::vector<run_record> const& all) {
+/// A list: `write(json)` writes its elements, each on a new line.
+template<class Write>
+[[nodiscard]] std::string json_list(Write&& write) {
     return json_written([&](auto& json) {
         json.begin_array();
+        write(json);
+        json.new_line();
+        json.end_array();
+    });
+}
+[[nodiscard]] inline std::string json_of(std::vector<run_record> const& all) {
+    return json_list([&](auto& json) {
         for (auto const& r : all) {
             json.new_line();
             write_record(json, r);
         }
-        json.new_line();
-        json.end_array();
     });
 }
 

@@ -4,7 +4,8 @@
 // runner: a command line around a scenario_book, so that a user's scenarios get the same program as
 // ours.
 //
-//     mmhold_explore --list | --scenario NAME | --all | --necessity | --help   [options]
+//     mmhold_explore --list | --scenario NAME | --all | --necessity | --races | --help
+//                    [options]
 //
 // runner_help (runner_options.hpp) is the whole list; run_record.hpp is what is written as JSON,
 // story_trace.hpp and story_page.hpp the other two files.
@@ -72,6 +73,7 @@ public:
             case deed::one: return one();
             case deed::all: return all();
             case deed::necessity: return sites();
+            case deed::races: return races();
             case deed::help:
                 std::fprintf(out_, "%s", std::string{runner_help}.c_str());
                 return as_expected;
@@ -147,11 +149,8 @@ private:
             }
         }
         if (o_.json.empty()) return as_expected;
-        auto const text = json_written([&](auto& json) {
-            json.begin_array();
+        auto const text = json_list([&](auto& json) {
             for (auto const& e : book_.entries()) write_entry(json, e);
-            json.new_line();
-            json.end_array();
         });
         return wrote(o_.json, text) ? as_expected : usage;
     }
@@ -267,36 +266,78 @@ private:
         }
     }
 
+    /// Why nobody needs that weakening; empty: somebody does, or no reason is known.
+    [[nodiscard]] std::string excuse_of(site_need const& n) const {
+        return std::string{n.scenario.empty() ? book_.excuse_of(n.where.name, n.how) : ""};
+    }
     [[nodiscard]] int sites() const {
         auto const table = necessity(book_);
+        bool open = false;
         for (auto const& n : table) {
             bool const needed = !n.scenario.empty();
+            auto const excuse = excuse_of(n);
+            open = open || (!needed && excuse.empty());
+            auto const who = needed ? n.scenario : excuse.empty() ? "nobody" : "excused: " + excuse;
             std::fprintf(out_, "%-28s %-11s %-8s %-42s %-6s %s\n", n.where.name.c_str(),
                          std::string{mmhold::to_string(n.where.kind)}.c_str(),
-                         std::string{mmhold::to_string(n.how)}.c_str(),
-                         needed ? n.scenario.c_str() : "nobody",
+                         std::string{mmhold::to_string(n.how)}.c_str(), who.c_str(),
                          needed ? std::string{mmhold::to_string(n.model)}.c_str() : "",
                          needed ? std::string{mmhold::to_string(n.finding)}.c_str() : "");
         }
-        auto const text = json_written([&](auto& json) {
-            json.begin_array();
+        auto const text = json_list([&](auto& json) {
             for (auto const& n : table) write_need(json, n);
-            json.new_line();
-            json.end_array();
         });
-        return wrote(o_.json, text) ? as_expected : usage;
+        if (!wrote(o_.json, text)) return usage;
+        return open ? not_as_expected : as_expected;
     }
-    static void write_need(auto& json, site_need const& n) {
+    void write_need(auto& json, site_need const& n) const {
         json.new_line();
         json.begin_object();
         json_member(json, "site", n.where.name);
         json_member(json, "kind", mmhold::to_string(n.where.kind));
         json_member(json, "weakened", mmhold::to_string(n.how));
         json_member(json, "needed_by", n.scenario);
+        json_member(json, "excuse", excuse_of(n));
         json_member(json, "model",
                     n.scenario.empty() ? std::string_view{} : mmhold::to_string(n.model));
         json_member(json, "finding", mmhold::to_string(n.finding));
         json_member(json, "executions", n.executions);
+        json.end_object();
+    }
+
+    /// Which scenario, and which mutant of it, shows which race. Nothing is searched.
+    [[nodiscard]] int races() const {
+        int open = 0;
+        for (auto const& r : book_.races()) {
+            std::fprintf(out_, "%2d  %s\n", r.number, r.about.c_str());
+            for (auto const& name : r.scenarios) {
+                auto const mutants = book_.mutants_of(name);
+                bool const shown = book_.find(name) != nullptr && !mutants.empty();
+                open += !shown;
+                std::fprintf(out_, "      %-40s%s\n", name.c_str(),
+                             shown ? "" : "   <== NO SUCH SCENARIO OR NO MUTANT");
+                for (auto const& m : mutants) std::fprintf(out_, "          %s\n", m.c_str());
+            }
+        }
+        std::fprintf(out_, "%zu races, %d scenarios missing\n", book_.races().size(), open);
+        auto const text = json_list([&](auto& json) {
+            for (auto const& r : book_.races()) {
+                for (auto const& name : r.scenarios) write_race(json, r, name);
+            }
+        });
+        if (!wrote(o_.json, text)) return usage;
+        return open == 0 ? as_expected : not_as_expected;
+    }
+    void write_race(auto& json, known_race const& r, std::string const& scenario) const {
+        json.new_line();
+        json.begin_object();
+        json_member(json, "race", static_cast<std::uint64_t>(r.number));
+        json_member(json, "about", r.about);
+        json_member(json, "scenario", scenario);
+        json.key("mutants");
+        json.begin_array();
+        for (auto const& m : book_.mutants_of(scenario)) json.text(m);
+        json.end_array();
         json.end_object();
     }
 

@@ -25,7 +25,7 @@ namespace detail {
 
 /// What the command line asks for.
 struct runner_options {
-    enum class deed : std::uint8_t { nothing, help, list, one, all, necessity };
+    enum class deed : std::uint8_t { nothing, help, list, one, all, necessity, races };
     deed what{deed::nothing};
     std::string scenario{};
     std::string mutant{};
@@ -43,6 +43,7 @@ inline constexpr std::string_view runner_help =
   --scenario NAME         search that one
   --all                   every scenario in every model, and every mutant until a model shows it
   --necessity             switch every named site off (and weaken it): who breaks?
+  --races                 which scenario and mutant shows which race
   --help                  this text
 how to search:
   --mutant NAME           the mutant of --scenario of that name
@@ -61,7 +62,8 @@ what to write ("-": standard output; tables then go to standard error):
   --json FILE             verdicts; with --list scenarios, mutants and sites
   --trace FILE            the finding's execution, or one, for ui.perfetto.dev
   --html FILE             a page with the table and the stories of findings
-status: 0 as it should be, 1 something was found (--all: not as expected), 2 not understood
+status: 0 as it should be; 1 something was found (--all: not as expected, --necessity: nobody
+needs a site and no reason is known, --races: one is not shown); 2 not understood
 )";
 
 /// Strictly a number of at most `most`.
@@ -110,6 +112,7 @@ private:
         if (name == "--list") return do_it(deed::list);
         if (name == "--all") return do_it(deed::all);
         if (name == "--necessity") return do_it(deed::necessity);
+        if (name == "--races") return do_it(deed::races);
         if (name == "--reuse") {
             o_.how.reuse = heap_reuse::always;
             return;
@@ -120,7 +123,8 @@ private:
             "--jobs",     "--replay", "--json",    "--trace",  "--html"};
         if (std::find(with_value.begin(), with_value.end(), name) == with_value.end()) {
             auto all = with_value;
-            all.insert(all.end(), {"--help", "--list", "--all", "--necessity", "--reuse"});
+            all.insert(all.end(),
+                       {"--help", "--list", "--all", "--necessity", "--races", "--reuse"});
             return complain("unknown option " + name + did_you_mean(name, all));
         }
         if (at_ == words_.size()) return complain(name + " wants a value");
@@ -129,7 +133,8 @@ private:
     }
     void do_it(deed what) {
         if (o_.what != deed::nothing && o_.what != what)
-            return complain("only one of --list, --scenario, --all, --necessity and --help");
+            return complain(
+                "only one of --list, --scenario, --all, --necessity, --races and --help");
         o_.what = what;
     }
     void complain(std::string text) {

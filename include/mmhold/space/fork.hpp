@@ -311,9 +311,9 @@ private:
 /// not_supported for a large leaf that had to be split and cannot be: the child is empty again, and
 /// the parent has the same contents as before, some of it write-protected.
 ///
-/// Shared memory without a file is shared as far as it is present: there is no object behind it
-/// that would show the child what the parent maps later. A space that has been used before keeps
-/// its has_pinned().
+/// What shows an object, shared anonymous memory included, shows the same object in the child; the
+/// child joins the object's list behind its parent before pages are copied (object_mappings.hpp). A
+/// space that has been used before keeps its has_pinned().
 template<class Space, SourceHeir Heir = default_heir const>
 constexpr result<void> fork_locked(held_exclusive<typename Space::lock_type> const& parents,
                                    held_exclusive<typename Space::lock_type> const& childs,

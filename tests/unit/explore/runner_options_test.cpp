@@ -49,6 +49,7 @@ TEST_CASE("runner_options: deeds, and the budget of samples", "[explore]") {
     CHECK(read_options({"--help"}).what == deed::help);
     CHECK(read_options({"--list", "--json", "-"}).what == deed::list);
     CHECK(read_options({"--necessity"}).what == deed::necessity);
+    CHECK(read_options({"--races"}).what == deed::races);
     CHECK(read_options({"--all", "--html", "x"}).what == deed::all);
     CHECK(read_options({"--scenario", "s", "--search", "random"}).how.executions == 100'000);
     CHECK(read_options({"--scenario", "s"}).how.executions == plan{}.executions);

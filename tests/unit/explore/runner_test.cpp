@@ -147,6 +147,12 @@ TEST_CASE("runner: exit status says whether something was found", "[explore]") {
     CHECK(run(tiny_book(), {"--all"}) == 0);
     CHECK(run(wrong_book(), {"--all"}) == 1);
     CHECK(run(tiny_book(), {"--necessity"}) == 0);
+    CHECK(run(tiny_book(), {"--races"}) == 0);
+    auto raced = tiny_book();
+    raced.add_race(1, "a message", {"passed"});
+    CHECK(run(raced, {"--races"}) == 0);
+    raced.add_race(2, "another", {"nowhere"});
+    CHECK(run(raced, {"--races"}) == 1);
 }
 
 TEST_CASE("runner: what it does not understand is status 2", "[explore]") {
