@@ -165,3 +165,15 @@ TEST_CASE("without memory for the bookkeeping nothing is promised") {
     where.clear();
     CHECK(where.map().empty());
 }
+
+TEST_CASE("the part in front of the first hole") {
+    layout<machine> where{layout_limits{}};
+    add(where, pages(16, 2));
+    add(where, pages(18, 2), prot::r);
+    add(where, pages(21, 1));
+    CHECK(where.mapped_part(pages(16, 4)) == pages(16, 4));
+    CHECK(where.mapped_part(pages(17, 5)) == pages(17, 3));
+    CHECK(where.mapped_part(pages(19, 1)) == pages(19, 1));
+    CHECK(where.mapped_part(pages(20, 2)).empty());
+    CHECK_FALSE(where.maps_objects(pages(0, 100)));
+}
