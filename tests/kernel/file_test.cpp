@@ -3,6 +3,7 @@
 // model, the same answers, the same bytes (gup-semantics §8.2, the rows of files, shmem and eof).
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/process_vm.hpp>
+#include <mmhold/callers/remote_access.hpp>
 #include <mmhold/callers/user_access.hpp>
 #include <mmhold/callers/vmsplice.hpp>
 #include <mmhold/fault/file_object.hpp>
@@ -112,7 +113,7 @@ std::string first_bytes(std::span<std::byte const> bytes, std::uint64_t start) {
 }
 
 /// What is mapped.
-enum class backing : std::uint8_t { memfd, tmpfile, anonymous };
+enum class backing : std::uint8_t { memfd, tmpfile, anonymous, secret };
 struct mapping_kind {
     char const* name;
     backing what;
@@ -126,6 +127,7 @@ class real_side {
 public:
     int file{-1};      // what the file is changed with
     int mapped{-1};    // what it is mapped with
+    int memory{-1};    // /proc/self/mem
     int ends[2]{-1, -1};
     bool mmapped{false};
     bool punches{false};
@@ -138,6 +140,10 @@ public:
         } else if (kind.what == backing::tmpfile) {
             file = open(".", O_TMPFILE | O_RDWR, 0600);
             if (file < 0) return "the file system of the build folder has no O_TMPFILE";
+        } else if (kind.what == backing::secret) {
+            constexpr auto memfd_secret = 447;  // older C libraries have no name for it
+            file = static_cast<int>(syscall(memfd_secret, 0));
+            if (file < 0) return "memfd_secret(2) is not available";
         }
         if (file >= 0 && ftruncate(file, pages_at_first * page_size) != 0) return "ftruncate(2) fails";
         mapped = file;
@@ -152,11 +158,13 @@ public:
                                mapped, 0);
         if (got != pointer(arena)) return "something is mapped where the test works";
         mmapped = true;
+        memory = open("/proc/self/mem", O_RDWR);
+        if (memory < 0) return "/proc/self/mem cannot be opened";
         return pipe(ends) == 0 ? "" : "pipe(2) fails";
     }
     ~real_side() {
         if (mmapped) munmap(pointer(arena), mapped_pages * page_size);
-        for (auto const fd : {file, mapped != file ? mapped : -1, ends[0], ends[1]}) {
+        for (auto const fd : {file, mapped != file ? mapped : -1, memory, ends[0], ends[1]}) {
             if (fd >= 0) close(fd);
         }
     }
@@ -193,12 +201,22 @@ public:
         return said(madvise(pointer(at), bytes, how == mmhold::access::read ? populate_read : populate_write));
     }
     answer splice(std::uint64_t at, std::uint64_t bytes) {
-        iovec const memory{pointer(at), bytes};
-        auto got = said(vmsplice(ends[1], &memory, 1, SPLICE_F_NONBLOCK));
+        iovec const pages{pointer(at), bytes};
+        auto got = said(vmsplice(ends[1], &pages, 1, SPLICE_F_NONBLOCK));
         std::vector<std::byte> out(got.bytes);
         if (got.bytes != 0) REQUIRE(::read(ends[0], out.data(), out.size()) == static_cast<long>(out.size()));
         got.seen = first_bytes(out, at);
         return got;
+    }
+    /// /proc/self/mem: as a debugger, which overrules the rights of the mapping where it may.
+    answer force_read(std::uint64_t at, std::uint64_t bytes) {
+        std::vector<std::byte> to(bytes);
+        auto got = said(pread(memory, to.data(), bytes, static_cast<off_t>(at)));
+        got.seen = first_bytes(std::span{to}.first(got.bytes), at);
+        return got;
+    }
+    answer force_write(std::uint64_t at, std::span<std::byte const> from) {
+        return said(pwrite(memory, from.data(), from.size(), static_cast<off_t>(at)));
     }
     answer protect(std::uint64_t at, std::uint64_t bytes, protection rights) {
         return said(mprotect(pointer(at), bytes, to_prot(rights)));
@@ -233,6 +251,7 @@ public:
     cpu<config::reclaimer> me{domain};
     space_type space{frames, tables, domain};
     page_cache<space_type> shmem{frames, object_kind::shmem, pages_at_first* page_size};
+    page_cache<space_type> secret{frames, object_kind::secret, pages_at_first* page_size};
     file_object<space_type> file{frames, pages_at_first* page_size};
     page_cache<space_type>* object{nullptr};
 
@@ -240,7 +259,7 @@ public:
         auto const flags = mmap_flags{}.with_if(kind.shared, mmap_flag::shared);
         mmap_request request{.pages = page_count{mapped_pages}, .prot = kind.prot, .flags = flags};
         if (kind.what != backing::anonymous) {
-            object = kind.what == backing::memfd ? &shmem : &file;
+            object = kind.what == backing::memfd ? &shmem : kind.what == backing::secret ? &secret : &file;
             request = object->request(0, page_count{mapped_pages}, kind.prot, flags, kind.rights);
         }
         request.hint = virt_addr{arena};
@@ -283,6 +302,15 @@ public:
         put_pages(frames, got.bytes == 0 ? held.first(0) : held);
         return got;
     }
+    answer force_read(std::uint64_t at, std::uint64_t bytes) {
+        std::vector<std::byte> to(bytes);
+        auto got = says(proc_mem_read(space, me, virt_addr{at}, to));
+        got.seen = first_bytes(std::span{to}.first(got.bytes), at);
+        return got;
+    }
+    answer force_write(std::uint64_t at, std::span<std::byte const> from) {
+        return says(proc_mem_write(space, me, virt_addr{at}, from));
+    }
     answer protect(std::uint64_t at, std::uint64_t bytes, protection rights) {
         auto const done = space.mprotect(me, *page_span::covering(virt_addr{at}, bytes), rights);
         return {0, done.error() == errc::not_supported ? EACCES : to_errno(done.error()), trap::none, {}};
@@ -304,6 +332,8 @@ public:
         return then_read_ahead({got.bytes, to_errno(got.stop), trap::none, {}});
     }
     std::uint64_t size() { return object->size(); }
+    /// Can it be read, written and truncated?
+    bool has_file() const { return object != nullptr && object != &secret; }
 
 private:
     static answer says(result<std::uint64_t> const& done) {
@@ -339,12 +369,12 @@ public:
     script(real_side& real, model_side& model, unsigned seed) : real_{real}, model_{model}, random_{seed} {}
 
     step next() {
-        auto const has_file = model_.object != nullptr;
+        auto const has_file = model_.has_file();
         auto const at = arena + (random_() % mapped_pages) * page_size;
         auto const pages = 1 + random_() % std::min<std::uint64_t>(3, mapped_pages - (at - arena) / page_size);
         auto const bytes = pages * page_size;
         auto const value = std::byte(1 + random_() % 25);
-        switch (random_() % (has_file ? 13 : 9)) {
+        switch (random_() % (has_file ? 15 : 11)) {
             case 0: return both("load", [&](auto& s) { return s.load(at); });
             case 1:
             case 2: return both("store", [&](auto& s) { return s.store(at, value); });
@@ -360,16 +390,20 @@ public:
                 return both("mprotect", [&](auto& s) { return s.protect(at, bytes, rights); });
             }
             case 8: return both("MADV_DONTNEED", [&](auto& s) { return s.discard(at, bytes); });
-            case 9: {
+            case 9: return both("/proc/self/mem, read", [&](auto& s) { return s.force_read(at, bytes); });
+            case 10:
+                return both("/proc/self/mem, written",
+                            [&](auto& s) { return s.force_write(at, filled(bytes, value)); });
+            case 11: {
                 auto const size = (random_() % (mapped_pages + 1)) * page_size + (random_() % 3 == 0 ? 100 : 0);
                 return both("ftruncate", [&](auto& s) { return s.resize(size); });
             }
-            case 10: {
+            case 12: {
                 auto const first = random_() % mapped_pages;
                 if (!real_.punches) return both("load", [&](auto& s) { return s.load(at); });
                 return both("fallocate", [&](auto& s) { return s.punch(first, pages); });
             }
-            case 11: {
+            case 13: {
                 auto const offset = random_() % (mapped_pages * page_size);
                 return both("pread", [&](auto& s) { return s.read(offset, bytes); });
             }
@@ -410,7 +444,7 @@ void compare(mapping_kind const& kind, unsigned seed, int steps) {
         INFO(kind.name << ", seed " << seed << ", step " << number << ": " << done.name);
         REQUIRE(done.model == done.real);
     }
-    if (model.object == nullptr) return;
+    if (!model.has_file()) return;
     struct stat size {};
     REQUIRE(fstat(real.file, &size) == 0);
     CHECK(model.size() == static_cast<std::uint64_t>(size.st_size));
@@ -455,5 +489,11 @@ TEST_CASE("8.2 shared and private anonymous memory: what MADV_DONTNEED leaves") 
     for (unsigned seed = 1; seed <= 20; ++seed) {
         compare({"shared_anonymous", backing::anonymous, true, prot::rw, read_write}, seed, 250);
         compare({"private_anonymous", backing::anonymous, false, prot::rw, read_write}, seed, 250);
+    }
+}
+
+TEST_CASE("8.2 secret memory: cpus only") {
+    for (unsigned seed = 1; seed <= 20; ++seed) {
+        compare({"secretmem", backing::secret, true, prot::rw, read_write}, seed, 250);
     }
 }

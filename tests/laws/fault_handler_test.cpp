@@ -4,7 +4,11 @@
 #include <mmhold/laws/fault_handler.hpp>
 #include <mmhold/lock/null_lock.hpp>
 
-#include "unit/fault/fault_world.hpp"
+#include "unit/fault/file_world.hpp"
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -113,6 +117,36 @@ TEST_CASE("blocking obeys the laws of FaultHandler", "[laws][fault][threads]") {
         mm::fault_handler_laws(files, world.space.lock(), world.me, requests_for(world), probe));
     disk.close();
     server.join();
+}
+
+TEST_CASE("file_backed obeys the laws of FaultHandler, over shared memory", "[laws][fault]") {
+    for (auto const how : {mm::mmap_flags{}, mm::mmap_flags{mm::mmap_flag::shared}}) {
+        shmem_world world;
+        world.show(how, mm::prot::rw, 6);  // two of them behind the end
+        mm::file_backed<fault_space> pages{world.space};
+        world_probe probe{world};
+        must_hold(mm::fault_handler_laws(pages, world.space.lock(), world.me, requests_for(world),
+                                         probe));
+    }
+}
+
+TEST_CASE("file_backed obeys the laws of FaultHandler, over a disk", "[laws][fault][threads]") {
+    for (auto const how : {mm::mmap_flags{}, mm::mmap_flags{mm::mmap_flag::shared}}) {
+        disk_file_world world;
+        world.show(how, mm::prot::rw, 6);
+        std::thread server{[&] {
+            mm::task<counting_machine> me;
+            while (auto const read = world.object.next_read(me, mm::wait_mode::killable)) {
+                (void)world.object.complete(*read, [](std::uint64_t, std::span<std::byte>) {});
+            }
+        }};
+        mm::file_backed<fault_space> pages{world.space};
+        world_probe probe{world, [&] { return world.object.reads_outstanding(); }};
+        must_hold(mm::fault_handler_laws(pages, world.space.lock(), world.me, requests_for(world),
+                                         probe));
+        world.object.close();
+        server.join();
+    }
 }
 
 TEST_CASE("dispatch obeys the laws of FaultHandler", "[laws][fault]") {

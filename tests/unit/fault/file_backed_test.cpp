@@ -73,7 +73,7 @@ TEST_CASE("shared memory keeps its pages: MADV_DONTNEED, munmap", "[fault][file_
 TEST_CASE("a read maps what the object has around it, a write does not", "[fault][file_backed]") {
     shmem_world world;
     auto const at = world.show(shared);
-    for (std::uint64_t number : {0, 2, 3}) {
+    for (std::uint64_t number : {0UL, 2UL, 3UL}) {
         world.touch(world.faults, at.plus_pages(number), flags::write);
     }
     REQUIRE(world.space.dontneed(world.me, world.span(0, 8)));

@@ -200,7 +200,7 @@ TEST_CASE("punch: the pages of the range go, the size and private copies stay",
 TEST_CASE("write-back: dirty pages in order, then clean and read-only", "[space][page_cache]") {
     object_world world{object_kind::file, 8, dirty_tracking::on};
     world.map(world.one, 0, 0, 8);
-    for (std::uint64_t const page : {6, 1, 3}) {
+    for (std::uint64_t const page : {6UL, 1UL, 3UL}) {
         auto const frame = world.touch(world.one, page, page);
         world.frames.bytes(frame)[0] = std::byte(page);
         if (page != 3) world.frames.mark_dirty(frame);

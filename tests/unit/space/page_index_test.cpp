@@ -50,7 +50,7 @@ TEST_CASE("the largest and the smallest number live together", "[space]") {
 
 TEST_CASE("find_from goes over gaps in order", "[space]") {
     index_type pages;
-    for (std::uint64_t const at : {1000, 3, 17, 16, 100000}) REQUIRE(pages.insert(at, pfn{at}));
+    for (std::uint64_t const at : {1000UL, 3UL, 17UL, 16UL, 100000UL}) REQUIRE(pages.insert(at, pfn{at}));
     std::vector<std::uint64_t> seen;
     std::uint64_t from = 0;
     while (auto const next = pages.find_from(from)) {
