@@ -105,8 +105,8 @@ public:
         map_.merge_around(index, index + 1);
     }
 
-    /// May `span` get another fault source, or be locked? Errors: invalid_argument – empty, or not all user
-    /// space; no_memory – too many vmas.
+    /// May `span` get another fault source, or be locked? Errors: invalid_argument – empty, or not
+    /// all user space; no_memory – too many vmas.
     [[nodiscard]] constexpr result<void> prepare_source(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
         auto const cuts =

@@ -180,8 +180,8 @@ struct vma {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
 }
 
-/// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor secret
-/// memory, which is locked from the start and stays so.)
+/// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor
+/// secret memory, which is locked from the start and stays so.)
 [[nodiscard]] constexpr bool can_be_locked(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
                                 vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret});
