@@ -137,7 +137,8 @@ int open_direct_file(std::string const& folder) {
 
 }  // namespace
 
-linux_process::linux_process(std::string const& folder) : folder_{folder} {
+linux_process::linux_process(std::string const& folder, fault_counts faults)
+    : folder_{folder}, faults_{faults} {
     start_tracer();
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     prctl(PR_SET_PTRACER, -1, 0, 0, 0);
@@ -152,7 +153,7 @@ linux_process::linux_process(std::string const& folder) : folder_{folder} {
     sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
     // From now on the process's own memory causes no faults that could be counted.
-    mlockall(MCL_CURRENT);
+    if (faults_ == fault_counts::exact) mlockall(MCL_CURRENT);
 }
 
 void linux_process::start_tracer() {
@@ -417,7 +418,7 @@ std::int64_t linux_process::start_child() {
     (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
     close(ready[0]);
     children_[child_count_++] = child;
-    own_memory_again();
+    if (faults_ == fault_counts::exact) own_memory_again();
     return 0;
 }
 

@@ -9,12 +9,16 @@
 
 namespace parity {
 
+/// Are minor faults of interest? Then the process first makes all memory of its own present, which
+/// takes longer than most scripts.
+enum class fault_counts : bool { ignored, exact };
+
 /// The calling process as the place where a script runs. It is changed beyond repair: make it in a
 /// child, and leave the child when done.
 class linux_process {
 public:
     /// Opens what the callers need. `folder`: for the file of O_DIRECT.
-    explicit linux_process(std::string const& folder);
+    linux_process(std::string const& folder, fault_counts faults);
 
     /// Runs one step; writes the answer as the last thing it does.
     void run(step const& one, answer& out);
@@ -56,6 +60,7 @@ private:
     void look_around(answer& out);
 
     std::string folder_;
+    fault_counts faults_;
     std::byte* buffer_ = nullptr;  ///< shared memory: no faults of its own
     std::uint64_t seed_ = 0;
     std::uint64_t digest_ = 0;

@@ -48,7 +48,8 @@ void wait_for(pid_t child) {
 
 }  // namespace
 
-std::vector<answer> run_on_linux(script const& steps, std::string const& folder) {
+std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
+                                 fault_counts faults) {
     std::vector<answer> out(steps.size());
     auto const bytes = (steps.size() + 1) * sizeof(answer);
     auto* const place =
@@ -58,7 +59,7 @@ std::vector<answer> run_on_linux(script const& steps, std::string const& folder)
     std::fflush(nullptr);
     auto const child = fork();
     if (child == 0) {
-        linux_process process{folder};
+        linux_process process{folder, faults};
         for (std::size_t i = 0; i < steps.size(); ++i) process.run(steps[i], answers[i]);
         process.end();
         _exit(0);

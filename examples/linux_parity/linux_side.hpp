@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "linux_process.hpp"
 #include "model_side.hpp"
 #include "step.hpp"
 #include <array>
@@ -21,6 +22,7 @@ offers probe_linux(std::string const& folder);
 
 /// Runs `steps` in a child process by system calls: one answer for each. A child that dies or takes
 /// longer than ten seconds leaves the rest of its answers as `ran == false`.
-std::vector<answer> run_on_linux(script const& steps, std::string const& folder);
+std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
+                                 fault_counts faults = fault_counts::ignored);
 
 }  // namespace parity

@@ -20,7 +20,8 @@ namespace mmhold {
 /// the pipe is full, or a page is bad. Errors: bad_address – not user space, or not even the first
 /// page; again – there are no slots; invalid_argument – more bytes than a signed number holds.
 ///
-/// Mm lock: not held by the caller. May sleep. Up to 16 pages a call of gup, as Linux does.
+/// Mm lock: not held by the caller. May sleep. Up to 16 pages a call of gup, as Linux does; after
+/// a short count gup is called again, and its lockless half may take what the other has refused.
 template<GupProfile P = linux_6_18, class Space, class Cpu>
 constexpr result<std::uint64_t> vmsplice(Space& mm, Cpu& me, user_range memory,
                                          std::span<pfn> slots) {
@@ -39,7 +40,6 @@ constexpr result<std::uint64_t> vmsplice(Space& mm, Cpu& me, user_range memory,
         if (got.pages == 0) break;
         slots = slots.subspan(got.pages);
         done += std::min(memory.bytes - done, got.pages * page_size - at.offset());
-        if (got.pages < wanted) break;
     }
     if (done == 0) return errc::bad_address;
     return done;

@@ -29,7 +29,7 @@ std::string difference(step const& one, answer const& linux_says, answer const& 
 }
 
 both_answers run_both(script const& steps, surroundings const& where, std::string const& folder) {
-    return {run_on_linux(steps, folder), run_on_model(steps, where)};
+    return {run_on_linux(steps, folder, fault_counts::exact), run_on_model(steps, where)};
 }
 
 std::optional<mismatch> compare(script const& steps, both_answers const& answers) {

@@ -34,6 +34,18 @@ TEST_CASE("vmsplice: short counts for a bad page and a full pipe", "[callers]") 
     CHECK(host.nothing_held());
 }
 
+TEST_CASE("vmsplice: after a short count gup_fast begins anew", "[callers]") {
+    // The slow half refuses a vma that may only be written; the fast half sees that the cpu can read it.
+    world host;
+    REQUIRE(host.map({.hint = world::page(8), .pages = page_count{1}}));
+    REQUIRE(host.map({.hint = world::page(9), .pages = page_count{1}, .prot = prot::w}));
+    (void)host.fill(9, prot::w);
+    std::array<pfn, 4> slots{};
+    CHECK(vmsplice(host.mm, host.me, {world::page(8), 3 * page_size}, slots).value_or(0) ==
+          2 * page_size);
+    put_pages(host.frames, std::span{slots}.first(2));
+}
+
 TEST_CASE("vmsplice: lengths and addresses nobody can mean", "[callers][bad-input]") {
     world host;
     std::array<pfn, 4> slots{};
