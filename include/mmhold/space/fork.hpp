@@ -23,7 +23,13 @@
 // child is emptied; the parent keeps what was done to it, which is legal: its write-protected pages
 // are no longer exclusive, and the next write takes them back or copies them.
 //
-// Two page table locks are held at once, the parent's first. Nobody else can want the child's.
+// Objects   (files, shared memory: page_cache.hpp) show the child their pages when it faults, so
+//           entries of such pages are not copied; what a private mapping has made its own is. An
+//           object may be truncated meanwhile: it knows the child's mapping before the first entry
+//           is copied, and comes to the parent's first.
+//
+// Two page table locks are held at once, the parent's first. Who else can want the child's – who
+// truncates an object – holds no other.
 
 #include <mmhold/lock/held.hpp>
 #include <mmhold/paging/flush.hpp>
@@ -138,6 +144,7 @@ private:
     constexpr onward copy_entry(vma const& area, guard& from, unsigned index, virt_addr at,
                                 page_entry const& entry) {
         auto const level = from.level();
+        if (is_objects_page(area, entry)) return onward::next;
         if (crosses<format>(at, level, area.span)) return need(missing::smaller_leaves, level);
         if (!into_) {
             auto table = child_.table().tree().lock_at(me_, at, level, if_absent::fail);
@@ -168,6 +175,11 @@ private:
 
     [[nodiscard]] constexpr bool is_counted(page_entry const& entry) const noexcept {
         return !entry.special && parent_.frames().contains(entry.target);
+    }
+    [[nodiscard]] constexpr bool is_objects_page(vma const& area,
+                                                 page_entry const& entry) const noexcept {
+        if (area.object == nullptr || !entry.is_leaf() || !is_counted(entry)) return false;
+        return parent_.frames().kind(entry.target) != frame_kind::anonymous;
     }
     [[nodiscard]] constexpr bool is_own_page(vma const& area,
                                              page_entry const& entry) const noexcept {
