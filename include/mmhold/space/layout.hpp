@@ -148,16 +148,6 @@ public:
         });
     }
 
-    /// The part of `span` in front of the first hole.
-    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
-        auto at = span.start();
-        auto index = map_.find_at_or_above(at);
-        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
-            at = map_[index++].span.end();
-        }
-        return detail::pages_between(span.start(), std::min(at, span.end()));
-    }
-
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 
