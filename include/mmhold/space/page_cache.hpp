@@ -203,7 +203,7 @@ public:
         for (auto index = first; index < first + count && in_front_of_end(index); ++index) {
             auto const page = pages_.find(index);
             if (!page) continue;
-            frames_.get(*page);
+            get(*page);
             visit(index, *page);
         }
     }
