@@ -282,22 +282,18 @@ public:
     }
 
     /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let
-    /// go. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
-    /// invalid_argument – not all user space.
+    /// go. Takes the lock. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot
+    /// be split; invalid_argument – not all user space.
     constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
-        return under_exclusive_lock<result<void>>(lock_, me.current(), [&](auto const& held) {
-            return set_locked_locked(held, me, span, how);
-        });
-    }
-    constexpr result<void> set_locked_locked(held_exclusive<lock_type> const& held, cpu_type& me,
-                                             page_span span, mark_locked how) {
-        if (auto const refused = admit(held, me); refused != errc::ok) return refused;
-        auto const mapped = layout_.mapped_part(span);
-        if (!mapped.empty()) {
-            if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
-            layout_.set_locked(mapped, how);
-        }
-        return mapped == span ? errc::ok : errc::no_memory;
+        return under_exclusive_lock<result<void>>(
+            lock_, me.current(), [&](auto const& held) -> result<void> {
+                if (auto const refused = admit(held, me); refused != errc::ok) return refused;
+                auto const mapped = layout_.mapped_part(span);
+                if (mapped.empty()) return span.empty() ? errc::ok : errc::no_memory;
+                if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
+                layout_.set_locked(mapped, how);
+                return mapped == span ? errc::ok : errc::no_memory;
+            });
     }
 
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
@@ -332,8 +328,7 @@ public:
         forget_all_objects(me);
         unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
         auto const emptied = table_.unmap(me, all_pages(), gone, flush());
-        auto const freed =
-            table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
+        auto const freed = table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
         machine::expect(emptied && freed, "unmap_all: no leaf reaches over the end of user space");
         layout_.clear();
     }
@@ -403,8 +398,8 @@ private:
         if (link.memory.empty()) return errc::no_memory;
         if (!own) return link;
         link.object = machine::template create<object_type>(
-            frames_, object_kind::shmem, request.pages.value << page_shift, dirty_tracking::off,
-            object_owner::mappings);
+            frames_, kind_of_own_object(request), request.pages.value << page_shift,
+            dirty_tracking::off, object_owner::mappings);
         if (link.object == nullptr) return errc::no_memory;
         return link;
     }
