@@ -6,6 +6,7 @@
 
 #include <mmhold/explore/explore.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -159,8 +160,29 @@ namespace detail {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Fills `need` in if one of the scenarios breaks within `executions`.
+inline void look_for_need(site_need& need, std::vector<scenario_entry const*> const& scenarios,
+                          std::uint64_t executions) {
+    for (auto const model : {memory_model::tso, memory_model::stale}) {
+        for (auto const* e : scenarios) {
+            verdict const v = explore(*e, weakened_plan(need, model, executions));
+            if (!v.found()) continue;
+            need.scenario = e->name;
+            need.model = model;
+            need.finding = v.first.kind;
+            need.executions = v.first.at_execution;
+            return;
+        }
+    }
+}
+
+}  // namespace detail
+
 /// Switches each site off (and weakens it) in every scenario that passes it, under tso and stale
-/// reads, and answers who breaks first. `executions`: budget of one search.
+/// reads, and answers who breaks first. `executions`: budget of one search; before it is spent on
+/// the large scenarios, each has a short try.
 [[nodiscard]] inline std::vector<site_need> necessity(scenario_book const& book,
                                                       std::uint64_t executions = 100'000) {
     struct passed {
@@ -181,16 +203,8 @@ namespace detail {
     for (auto const& s : sites) {
         for (auto const how : detail::weakenings_of(s.site)) {
             site_need need{s.site, how, {}, memory_model::tso, finding_kind::none, 0};
-            for (auto const model : {memory_model::tso, memory_model::stale}) {
-                for (auto const* e : s.by) {
-                    if (!need.scenario.empty()) break;
-                    verdict const v = explore(*e, detail::weakened_plan(need, model, executions));
-                    if (!v.found()) continue;
-                    need.scenario = e->name;
-                    need.model = model;
-                    need.finding = v.first.kind;
-                    need.executions = v.first.at_execution;
-                }
+            for (auto const budget : {std::min<std::uint64_t>(300, executions), executions}) {
+                if (need.scenario.empty()) detail::look_for_need(need, s.by, budget);
             }
             table.push_back(std::move(need));
         }
