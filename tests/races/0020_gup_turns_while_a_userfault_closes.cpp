@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// gup turns round and round while a userfault is being closed.
+// 0020  gup turns round and round while a userfault is being closed
 //
-// Cause   A userfault that is stopped and not yet closed answers RETRY, gives the mm lock up, and
-//         there is no ticket: nobody would wake a sleeper. gup took the lock again, faulted again,
-//         and so on, and never said that it could do with a pause. Where others run only when
-//         somebody pauses – a cooperative host, a simulator – the closer never got the lock it
-//         needs to end this. (Linux had its own version of it, where the lock was kept:
-//         gup-semantics §3 row 7 and §10 #10.)
-// Fix     The driver calls relax() when it is told RETRY with nothing to wait for.
-// Found   by pair.userfault_copy_against_close: "endless execution". The first execution of any
-//         search shows it, so no token is kept.
+// Found in  gup/drive.hpp, by the first search of pair.userfault_copy_once_against_close.
+// Cause     A userfault that is stopped and not yet closed answers RETRY, gives the mm lock up, and
+//           there is no ticket: nobody would wake a sleeper. gup took the lock again, faulted again,
+//           and so on, and never said that it could do with a pause. Where others run only when
+//           somebody pauses – a cooperative host, a simulator – the closer never got the lock that
+//           it needs to end this. (Linux had its own version of it, with the lock kept: gup-semantics
+//           §3 row 7, §10 #10.)
+// Fix       The driver calls relax() when it is told RETRY with nothing to wait for.
+// Token     none: it is the first execution of any search.
 #include "support/catch.hpp"
 #include <mmhold/explore/explore.hpp>
 
