@@ -134,6 +134,28 @@ void add_plain_kinds(std::vector<kind>& out) {
     add("read_exec", {mapped(r | x)});
     add("made_writable_again", {mapped(rw), stored, protect(r), protect(rw)});
     add("made_writable_zeropage", {mapped(r), loaded, protect(rw)});
+    add("stack", {mapped(rw, memory::stack)});
+    add("cow_shared_after_fork", {mapped(rw), stored, on_odd(op::fork)});
+    add("cow_child_gone", {mapped(rw), stored, on_odd(op::fork), on_odd(op::reap)});
+    add("ro_cow_shared_after_fork", {mapped(rw), stored, on_odd(op::fork), protect(r)});
+    add("shared_anon_discarded", {mapped(rw, memory::shared), stored, on_odd(op::discard)});
+}
+
+void add_object_kinds(std::vector<kind>& out) {
+    auto const stored = on_odd(op::store);
+    auto const add = [&](char const* name, script steps) {
+        out.push_back({.name = name, .prepare = std::move(steps)});
+    };
+    add("shmem_rw", {mapped(rw, memory::memfd)});
+    add("shmem_private", {mapped(rw, memory::memfd_own)});
+    add("shmem_private_written", {mapped(rw, memory::memfd_own), stored});
+    add("ro_shmem_populated", {mapped(rw, memory::memfd), stored, protect(r)});
+    add("rwfile_private", {mapped(rw, memory::file_own)});
+    add("rwfile_shared_ext4", {mapped(rw, memory::file)});
+    add("ro_file_private", {mapped(r, memory::file_own)});
+    add("ro_file_shared_fdRDWR", {mapped(r, memory::file)});
+    add("eof_private", {mapped(rw, memory::memfd_end_own)});
+    add("eof_shared", {mapped(rw, memory::memfd_end)});
 }
 
 void add_fault_kinds(std::vector<kind>& out) {
@@ -176,20 +198,16 @@ void add_unmodelled(std::vector<kind>& out) {
     auto const add = [&](char const* name, char const* why) {
         out.push_back({.name = name, .not_modelled = why});
     };
-    add("swapped", "no swap");
+    add("swapped", "nothing here swaps");
     add("thp", "anonymous memory comes in small pages only");
-    add("cow_shared_after_fork", "no fork in this grid");
-    add("shmem_rw, ro_shmem_populated", "no files and no shared objects");
-    add("rwfile_private, rwfile_shared_ext4", "no files");
-    add("ro_file_private, ro_file_shared", "no files");
-    add("eof_private, eof_shared", "no files");
+    add("ro_file_shared_fdRDONLY", "files are opened for reading and writing here");
     add("devzero_private, droppable", "no such mappings");
     add("vdso", "no pages of the kernel's own to hold");
     add("uring_ring_mmap, perf_mmap", "no drivers");
     add("uffd_wp, uffd_minor, uffd_missing_shmem", "userfaults of missing private pages only");
     add("uffd_poison_marker, guard_marker", "no markers");
     add("stack_gap", "stacks do not grow");
-    add("pkey_no_access, pkey_no_write", "the script has no protection keys");
+    add("pkey_no_access, pkey_no_write", "the scripts have no step for protection keys");
     add("hugetlb_rw, hugetlb_ro_private, hugetlb_ro_shared", "no hugetlb");
 }
 
@@ -198,6 +216,7 @@ void add_unmodelled(std::vector<kind>& out) {
 std::vector<kind> all_kinds(surroundings const& where) {
     std::vector<kind> out;
     add_plain_kinds(out);
+    add_object_kinds(out);
     add_fault_kinds(out);
     add_addresses(out, where);
     add_unmodelled(out);

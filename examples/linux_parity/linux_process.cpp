@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csetjmp>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
@@ -85,6 +86,38 @@ struct trace_message {
     _exit(0);
 }
 
+/// After a fork the process's own memory is shared with the child; takes it back, so that no later
+/// step is charged with a fault for it. The arena stays as it is.
+void own_memory_again() {
+    static std::array<char, 1U << 16U> text;
+    auto const maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    std::size_t size = 0;
+    for (ssize_t got = 0; (got = read(maps, text.data() + size, text.size() - 1 - size)) > 0;) {
+        size += static_cast<std::size_t>(got);
+    }
+    close(maps);
+    text[size] = '\0';
+    for (char* line = text.data(); line != nullptr && *line != '\0';) {
+        unsigned long start = 0;
+        unsigned long end = 0;
+        std::array<char, 5> rights{};
+        auto const read_all = std::sscanf(line, "%lx-%lx %4s", &start, &end, rights.data()) == 3;
+        auto const in_arena = start >= arena_start && start < arena_page(arena_pages);
+        if (read_all && rights[1] == 'w' && rights[3] == 'p' && !in_arena) {
+            madvise(address(start), end - start, madv_populate_write);
+        }
+        line = std::strchr(line, '\n');
+        if (line != nullptr) ++line;
+    }
+}
+
+int open_disk_file(std::string const& folder) {
+    auto name = folder + "/mmhold-parity-XXXXXX";
+    auto const file = mkostemp(name.data(), O_CLOEXEC);
+    if (file >= 0) unlink(name.c_str());
+    return file;
+}
+
 int open_direct_file(std::string const& folder) {
     auto name = folder + "/mmhold-parity-XXXXXX";
     auto const plain = mkstemp(name.data());
@@ -125,7 +158,7 @@ linux_process::linux_process(std::string const& folder) : folder_{folder} {
 void linux_process::start_tracer() {
     if (pipe(to_tracer_.data()) != 0 || pipe(from_tracer_.data()) != 0) return;
     auto const who = getpid();
-    tracer_ = fork();
+    tracer_ = ::fork();
     if (tracer_ != 0) return;
     close(to_tracer_[1]);
     close(from_tracer_[0]);
@@ -135,6 +168,7 @@ void linux_process::start_tracer() {
 void linux_process::end() {
     for (auto const of : {memory::faults, memory::faults_bus, memory::faults_user})
         close_faults(of);
+    reap();
     close(to_tracer_[1]);
     if (tracer_ > 0) waitpid(tracer_, nullptr, 0);
 }
@@ -345,19 +379,83 @@ std::int64_t linux_process::layout(step const& one) {
         case op::unmap: return outcome(munmap(at, one.bytes));
         case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
         case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
-        default: close_faults(one.of); return 0;
+        case op::close_faults: close_faults(one.of); return 0;
+        case op::fork: return start_child();
+        case op::reap: return reap();
+        case op::keep: return keep(one);
+        default: return drain();
     }
+}
+
+std::int64_t linux_process::keep(step const& one) {
+    if (kept_[0] < 0 && pipe2(kept_.data(), O_NONBLOCK | O_CLOEXEC) != 0) return outcome(-1);
+    iovec const from{address(one.at), one.bytes};
+    return outcome(syscall(SYS_vmsplice, kept_[1], &from, 1, SPLICE_F_NONBLOCK));
+}
+
+std::int64_t linux_process::drain() {
+    if (kept_[0] < 0) return 0;
+    auto const got = outcome(read(kept_[0], buffer_, most_bytes));
+    if (got > 0) digest_ = digest(std::span{buffer_, static_cast<std::size_t>(got)});
+    return std::max<std::int64_t>(got, 0);
+}
+
+std::int64_t linux_process::start_child() {
+    if (child_count_ == children_.size()) return -EAGAIN;
+    std::array<int, 2> ready{};
+    if (pipe2(ready.data(), O_CLOEXEC) != 0) return outcome(-1);
+    auto const child = ::fork();
+    if (child < 0) return outcome(-1);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // A userfaultfd would stay open with the child's copy of the descriptor.
+        syscall(SYS_close_range, 0, ~0U, 0);
+        for (;;) pause();
+    }
+    close(ready[1]);
+    char nothing = 0;
+    (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
+    close(ready[0]);
+    children_[child_count_++] = child;
+    own_memory_again();
+    return 0;
+}
+
+std::int64_t linux_process::reap() {
+    for (std::size_t i = 0; i < child_count_; ++i) {
+        kill(children_[i], SIGKILL);
+        waitpid(children_[i], nullptr, 0);
+    }
+    child_count_ = 0;
+    return 0;
+}
+
+/// What is to be mapped, with its contents.
+int linux_process::open_object(step const& one) {
+    auto const size = object_bytes_of(one.of, one.bytes);
+    if (one.of == memory::secret) {
+        auto const secret = static_cast<int>(syscall(memfd_secret_call, O_CLOEXEC));
+        return secret >= 0 && ftruncate(secret, static_cast<off_t>(size)) == 0 ? secret : -1;
+    }
+    auto const on_disk = one.of == memory::file || one.of == memory::file_own;
+    auto const object = on_disk ? open_disk_file(folder_) : memfd_create("parity", MFD_CLOEXEC);
+    fill_pattern({buffer_, size}, seed_);
+    // Page by page, so that a file system that likes large folios makes small ones.
+    for (std::uint64_t done = 0; object >= 0 && done < size; done += page_bytes) {
+        auto const at = static_cast<off_t>(done);
+        if (pwrite(object, buffer_ + done, page_bytes, at) != page_bytes) return -1;
+    }
+    return object;
 }
 
 std::int64_t linux_process::map(step const& one) {
     if (one.of == memory::device) return 0;
-    auto const shared = one.of == memory::shared || one.of == memory::secret;
-    auto flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
+    auto flags = MAP_FIXED | (is_shared(one.of) ? MAP_SHARED : MAP_PRIVATE);
+    if (one.of == memory::stack) flags |= MAP_GROWSDOWN;
     int descriptor = -1;
-    if (one.of == memory::secret) {
-        descriptor = static_cast<int>(syscall(memfd_secret_call, O_CLOEXEC));
+    if (one.of == memory::secret || has_object(one.of)) {
+        descriptor = open_object(one);
         if (descriptor < 0) return outcome(-1);
-        if (ftruncate(descriptor, static_cast<off_t>(one.bytes)) != 0) return outcome(-1);
     } else {
         flags |= MAP_ANONYMOUS;
     }

@@ -35,6 +35,7 @@ private:
     std::int64_t more_calls(step const& one);
     std::int64_t layout(step const& one);
     std::int64_t map(step const& one);
+    int open_object(step const& one);
     void unlock(step const& one);
     std::int64_t touch(step const& one, answer& out);
     std::int64_t ask_tracer(step const& one);
@@ -45,6 +46,10 @@ private:
     std::int64_t uring(step const& one);
     std::int64_t futex(step const& one);
     std::int64_t pipe_copy(step const& one);
+    std::int64_t keep(step const& one);
+    std::int64_t drain();
+    std::int64_t start_child();
+    std::int64_t reap();
     int open_faults(memory of);
     void close_faults(memory of);
     void serve(int descriptor, int stop);
@@ -63,6 +68,9 @@ private:
     int tracer_ = -1;
     std::array<fault_server, 3> servers_{};
     std::atomic<std::uint32_t> events_{0};
+    std::array<int, 2> kept_{-1, -1};
+    std::array<int, 8> children_{};
+    std::size_t child_count_ = 0;
     std::uint64_t secret_pages_ = 0;  ///< bit n: page n of the arena cannot be read from outside
 };
 

@@ -93,8 +93,9 @@ offers probe_linux(std::string const& folder) {
         if (!got.ran) caller(what, "the kernel ended the process");
         if (got.value < 0) caller(what, std::strerror(static_cast<int>(-got.value)));
     }
-    for (auto const what :
-         {memory::faults, memory::faults_bus, memory::faults_user, memory::secret}) {
+    for (auto i = static_cast<std::size_t>(memory::faults);
+         i < static_cast<std::size_t>(memory::device); ++i) {
+        auto const what = static_cast<memory>(i);
         auto const got =
             run_on_linux({{op::map, what, 3, arena_page(1), page_bytes}}, folder).back();
         if (got.value < 0) kind(what, std::strerror(static_cast<int>(-got.value)));

@@ -12,9 +12,11 @@
 #include <mmhold/callers/uring_buffers.hpp>
 #include <mmhold/callers/user_access.hpp>
 #include <mmhold/callers/vmsplice.hpp>
+#include <mmhold/fault/file_object.hpp>
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/gup/unpin.hpp>
 #include <mmhold/machine/host_machine.hpp>
+#include <mmhold/space/fork.hpp>
 
 #include <algorithm>
 #include <array>
@@ -35,6 +37,8 @@ using config = default_config<machine>;
 using space_type = address_space<config>;
 using cpu_type = space_type::cpu_type;
 using faults_type = userfault<space_type>;
+using object_type = page_cache<space_type>;
+using file_type = file_object<space_type>;
 
 /// A pager of the model: fills whatever is asked for with 'u'.
 class model_pager {
@@ -73,6 +77,8 @@ class model_side {
 public:
     explicit model_side(surroundings const& where) : where_{where}, buffer_(most_bytes) {}
     ~model_side() {
+        reap();
+        drain();
         for (auto& server : servers_) close(server);
         for (auto& server : closed_) server.pager.reset();
         mm_.exit(me_);
@@ -288,10 +294,11 @@ private:
 
     std::int64_t layout(step const& one) {
         if (one.what == op::map) return map(one);
-        if (one.what == op::close_faults) {
-            close(server_of(one.of));
-            return 0;
-        }
+        if (one.what == op::close_faults) return close(server_of(one.of)), 0;
+        if (one.what == op::fork) return start_child();
+        if (one.what == op::reap) return reap();
+        if (one.what == op::keep) return keep({virt_addr{one.at}, one.bytes});
+        if (one.what == op::drain) return drain();
         if (one.at % page_bytes != 0) return -22;
         if (one.bytes == 0) return one.what == op::unmap ? -22 : 0;
         auto const pages = one.bytes / page_bytes + (one.bytes % page_bytes != 0 ? 1 : 0);
@@ -305,6 +312,41 @@ private:
         auto const done = mm_.mprotect(me_, *span, rights(one.prot));
         return done.error() == errc::not_supported ? -EACCES : linux_value(done);
     }
+    std::int64_t start_child() {
+        children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
+        return linux_value(mmhold::fork(me_, mm_, *children_.back()));
+    }
+    std::int64_t reap() {
+        for (auto& child : children_) child->exit(me_);
+        children_.clear();
+        return 0;
+    }
+    /// Sixteen pages go into the pipe.
+    std::int64_t keep(user_range range) {
+        std::array<pfn, 16> slots{};
+        auto const room = std::span{slots}.first(slots.size() - kept_.size());
+        auto const got = vmsplice(mm_, me_, range, room);
+        auto offset = range.start.offset();
+        for (std::uint64_t done = 0; got && done < *got;) {
+            auto const here = std::min(page_bytes - offset, *got - done);
+            kept_.push_back({room[detail::pages_touched(range.start, done + 1) - 1], offset, here});
+            done += here;
+            offset = 0;
+        }
+        return linux_value(got);
+    }
+    std::int64_t drain() {
+        std::size_t size = 0;
+        for (auto const& part : kept_) {
+            auto const to = std::span{buffer_}.subspan(size, part.bytes);
+            copy_from_pages(frames_, std::span{&part.page, 1}, part.offset, to);
+            frames_.put(part.page);
+            size += part.bytes;
+        }
+        kept_.clear();
+        if (size != 0) digest_ = digest(std::span{buffer_}.first(size));
+        return static_cast<std::int64_t>(size);
+    }
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
     }
@@ -313,9 +355,9 @@ private:
                              .pages = page_count{one.bytes / page_bytes},
                              .prot = rights(one.prot),
                              .flags = mmap_flag::fixed};
-        if (one.of == memory::shared || one.of == memory::secret) {
-            request.flags = request.flags.with(mmap_flag::shared);
-        }
+        request.flags = request.flags.with_if(is_shared(one.of), mmap_flag::shared);
+        if (one.of == memory::stack) request.properties = vma_flag::grows_down;
+        if (has_object(one.of)) request = request_of_object(one, request);
         if (one.of == memory::secret) {
             // A file that nobody may execute.
             if (request.prot.has(protection_bit::execute)) return -EPERM;
@@ -332,6 +374,33 @@ private:
         }
         return 0;
     }
+    /// An object with the step's pattern as its contents, all of it cached.
+    mmap_request request_of_object(step const& one, mmap_request const& plain) {
+        auto const size = object_bytes_of(one.of, one.bytes);
+        auto const on_disk = one.of == memory::file || one.of == memory::file_own;
+        object_type* object = nullptr;
+        if (on_disk) {
+            files_.push_back(std::make_unique<file_type>(frames_, size, dirty_tracking::on));
+            object = files_.back().get();
+        } else {
+            memfds_.push_back(std::make_unique<object_type>(frames_, object_kind::shmem, size));
+            object = memfds_.back().get();
+        }
+        std::vector<std::byte> contents(size);
+        fill_pattern(contents, seed_);
+        for (std::uint64_t index = 0; index < size / page_bytes; ++index) {
+            auto const page = object->allocate();
+            if (!page) break;
+            std::ranges::copy(std::span{contents}.subspan(index * page_bytes, page_bytes),
+                              frames_.bytes(*page).begin());
+            (void)object->add(index, *page);
+            frames_.put(*page);
+        }
+        auto request = object->request(0, plain.pages, plain.prot, plain.flags);
+        request.hint = plain.hint;
+        return request;
+    }
+
     /// Frame numbers without frames behind them; the first page is mapped from the start.
     std::int64_t map_device() {
         auto const pages = std::max<std::uint64_t>(where_.device_pages, 1);
@@ -398,13 +467,22 @@ private:
     }
 
     surroundings where_;
-    frame_pool<machine> frames_{page_count{256}, frame_bytes::owned};
-    config::tables tables_{page_count{64}};
+    frame_pool<machine> frames_{page_count{1024}, frame_bytes::owned};
+    config::tables tables_{page_count{128}};
     config::reclaimer domain_{};
     space_type mm_{frames_, tables_, domain_};
     cpu_type me_{domain_};
     std::array<fault_server, 3> servers_{};
     std::vector<fault_server> closed_{};
+    struct kept_part {
+        pfn page;
+        std::uint64_t offset;
+        std::uint64_t bytes;
+    };
+    std::vector<kept_part> kept_{};  ///< in the pipe
+    std::vector<std::unique_ptr<space_type>> children_{};
+    std::vector<std::unique_ptr<object_type>> memfds_{};
+    std::vector<std::unique_ptr<file_type>> files_{};
     std::vector<std::byte> buffer_;
     std::uint64_t seed_{0};
     std::uint64_t digest_{0};

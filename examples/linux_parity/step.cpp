@@ -41,9 +41,14 @@ constexpr std::array<op_words, ops> op_names{{
     {"protect", "mprotect"},
     {"discard", "MADV_DONTNEED"},
     {"close", "close(userfaultfd)"},
+    {"fork", "fork; the child does nothing"},
+    {"reap", "all children end"},
+    {"keep", "vmsplice to a pipe that is read later"},
+    {"drain", "reading that pipe"},
 }};
 constexpr std::array<std::string_view, memories> memory_names{
-    "own", "shared", "faults", "faults_bus", "faults_user", "secret", "device"};
+    "own",       "shared",    "faults",        "faults_bus", "faults_user", "secret", "memfd",
+    "memfd_own", "memfd_end", "memfd_end_own", "file",       "file_own",    "stack",  "device"};
 
 std::string place(std::uint64_t at) {
     std::ostringstream out;
@@ -114,7 +119,9 @@ std::string to_text(step const& one) {
     out << name_of(one.what);
     if (one.what == op::map || one.what == op::close_faults) out << " of=" << name_of(one.of);
     if (one.what == op::map || one.what == op::protect) out << " prot=" << rights(one.prot);
-    if (one.what != op::close_faults) out << " at=" << place(one.at) << " bytes=" << one.bytes;
+    auto const bare = one.what == op::close_faults || one.what == op::fork ||
+                      one.what == op::reap || one.what == op::drain;
+    if (!bare) out << " at=" << place(one.at) << " bytes=" << one.bytes;
     return out.str();
 }
 

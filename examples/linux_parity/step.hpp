@@ -13,6 +13,8 @@
 
 namespace parity {
 
+inline constexpr std::uint64_t page_bytes = 4096;
+
 /// Operations. The callers of gup come first; the names are those of the grid's columns.
 enum class op : std::uint8_t {
     load,            // tr  a load of the program
@@ -41,21 +43,45 @@ enum class op : std::uint8_t {
     protect,
     discard,
     close_faults,
+    fork,   // a child that sits there, with all memory shared by copy-on-write
+    reap,   // all children end
+    keep,   // vmsplice into a pipe that is not read yet
+    drain,  // reads it
 };
 inline constexpr std::size_t callers = static_cast<std::size_t>(op::map);
-inline constexpr std::size_t ops = static_cast<std::size_t>(op::close_faults) + 1;
+inline constexpr std::size_t ops = static_cast<std::size_t>(op::drain) + 1;
 
 /// What `map` maps.
 enum class memory : std::uint8_t {
-    own,          ///< private anonymous
-    shared,       ///< shared anonymous
-    faults,       ///< private, with a userfaultfd whose pager fills pages with 'u'
-    faults_bus,   ///< with UFFD_FEATURE_SIGBUS
-    faults_user,  ///< with UFFD_USER_MODE_ONLY
-    secret,       ///< memfd_secret
-    device,       ///< the process's own [vvar], wherever it is
+    own,            ///< private anonymous
+    shared,         ///< shared anonymous
+    faults,         ///< private, with a userfaultfd whose pager fills pages with 'u'
+    faults_bus,     ///< with UFFD_FEATURE_SIGBUS
+    faults_user,    ///< with UFFD_USER_MODE_ONLY
+    secret,         ///< memfd_secret
+    memfd,          ///< shared, an object with contents
+    memfd_own,      ///< the same, private
+    memfd_end,      ///< shared, the object ends in the middle of the mapping
+    memfd_end_own,  ///< the same, private
+    file,           ///< shared, a file on a disk, its pages cached
+    file_own,       ///< the same, private
+    stack,          ///< private, MAP_GROWSDOWN
+    device,         ///< the process's own [vvar], wherever it is
 };
 inline constexpr std::size_t memories = static_cast<std::size_t>(memory::device) + 1;
+/// Is there an object behind it that is made with it?
+inline constexpr bool has_object(memory of) {
+    return of >= memory::memfd && of <= memory::file_own;
+}
+inline constexpr bool is_shared(memory of) {
+    return of == memory::shared || of == memory::secret || of == memory::memfd ||
+           of == memory::memfd_end || of == memory::file;
+}
+/// How many bytes of a mapping of `bytes` bytes its object has.
+inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
+    auto const ends = of == memory::memfd_end || of == memory::memfd_end_own;
+    return ends ? bytes / page_bytes / 2 * page_bytes : bytes;
+}
 
 /// A short name, as the grid and the scripts spell it.
 std::string_view name_of(op what);
@@ -81,7 +107,6 @@ std::string to_text(step const& one);
 bool from_text(std::string_view line, step& out);
 
 /// Where scripts work.
-inline constexpr std::uint64_t page_bytes = 4096;
 inline constexpr std::uint64_t arena_pages = 32;
 inline constexpr std::uint64_t arena_start = std::uint64_t{1} << 45U;
 /// No transfer is longer: what a pipe holds.

@@ -86,6 +86,7 @@ public:
     frame_kind kind(pfn page) const { return pool_.kind(page); }
     frame_attributes attributes(pfn page) const { return pool_.attributes(page); }
     bool exclusive(pfn page) const { return pool_.exclusive(page); }
+    unsigned order_of(pfn page) const { return pool_.order_of(page); }
 
 private:
     frame_pool<model_machine>& pool_;

@@ -7,12 +7,19 @@
 // and pins add up to nothing in the end; a pinned page stays exclusive, and mapped until its owner
 // takes it away; the lock's fate; no TLB knows a freed page. Frames, tables and words that are used
 // after their end the explorer finds by itself.
-
-#include <mmhold/explore/scenario_book.hpp>
+//
+// What cannot be paired, and why: a process does not end under a lockless walk – whoever walks is
+// one of its users, and the last user ends it (pair::counts_users); nothing can be missing, in the
+// sense of a userfault, where nothing is mapped, nor where a large leaf is. Collapse is no operation
+// of address_space, so it is table().collapse() under the exclusive lock, with the counts looked at
+// as gup-semantics §6.1 says. Takers want to write, which is the stricter half.
 
 #include "pair_meddlers.hpp"
 #include "pair_takers.hpp"
 #include "pair_world.hpp"
+
+#include <mmhold/explore/scenario_book.hpp>
+
 #include <cstdint>
 #include <string>
 
@@ -193,6 +200,20 @@ struct pair_row {
 template<class... Takers>
 void add_pair_rows(scenario_book& book, type_list<Takers...>) {
     (pair_row<Takers>::add(book, meddlers{}), ...);
+}
+
+/// Pairs over the lock that address_space has by default. It has scenarios of its own; here it is
+/// seen at work.
+inline void add_pairs_on_the_fair_lock(scenario_book& book) {
+    using fair = pair_config<>;
+    book.add<pair<gup_fast_taker<>, unmapping_meddler, fair>>(
+        "pair.gup_fast_on_rw_lock_against_unmap", "gup_fast, falling back to rw_lock");
+    book.add<pair<gup_locked_taker<>, mapping_over_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_map_over", "gup_locked and MAP_FIXED on rw_lock");
+    book.add<pair<gup_locked_taker<>, discarding_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_discard", "two who hold rw_lock shared");
+    book.add<pair<fault_taker<>, table_freeing_meddler, fair>>(
+        "pair.fault_on_rw_lock_against_table_free", "a fault and munmap on rw_lock");
 }
 
 /// Pairs of two pages, and of two takers.

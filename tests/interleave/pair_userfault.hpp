@@ -47,6 +47,22 @@ struct first_page_present : nobody_meddles {
         .start = {.pages = 2}, .fate = fate_of_page::replaced, .page = 1};
 };
 
+/// What the pager writes into a page, where frames have bytes.
+inline constexpr std::byte of_the_pager{80};
+struct config_with_bytes : pair_config<plain_mm_lock> {
+    static constexpr auto bytes = frame_bytes::owned;
+};
+/// Reads what it has got, which is what the pager has written.
+struct reading_taker : gup_unlocked_taker<> {
+    template<class World>
+    static gup_result take(World& w, typename World::cpu_type& me, gup_pages<1>& out) {
+        auto const answer = gup_unlocked_taker<>::take(w, me, out);
+        auto const right = answer.pages == 0 || w.frames.bytes(out[0])[0] == of_the_pager;
+        World::M::expect(right, "a page without what the pager has written");
+        return answer;
+    }
+};
+
 /// The userfault of the library; a mutant stands in for it with the same members.
 template<class Space>
 using usual_userfault = userfault<Space>;
@@ -121,21 +137,22 @@ private:
     }
     userfault_filled supply_page(typename space_type::cpu_type& me, page_span range) {
         if (How == supply::zeropage) return supplier.zeropage(me, range);
-        return supplier.copy_with(me, range, [](std::uint64_t, std::span<std::byte>) {});
+        return supplier.copy_with(me, range, [](std::uint64_t, std::span<std::byte> bytes) {
+            if (!bytes.empty()) bytes[0] = of_the_pager;
+        });
     }
 };
 
-using userfault_meddlers =
-    type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
-              table_reclaiming_meddler, protecting_meddler, discarding_meddler, exiting_meddler,
-              killing_meddler, closing_meddler, unregistering_meddler>;
-/// Those after which one event at most has been answered: their pairs are searched completely.
+/// Those whose pairs are searched completely: with events, and with a pager that supplies once.
+using userfault_few =
+    type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler, protecting_meddler,
+              collapsing_meddler, unregistering_meddler, closing_meddler>;
 using userfault_once =
     type_list<nobody_meddles, killing_meddler, closing_meddler, unregistering_meddler>;
-using userfault_few = type_list<mapping_over_meddler, unmapping_meddler, table_freeing_meddler,
-                                protecting_meddler, unregistering_meddler>;
-using userfault_many = type_list<nobody_meddles, table_reclaiming_meddler, discarding_meddler,
-                                 exiting_meddler, killing_meddler, closing_meddler>;
+/// Those after which gup may have to wait again, and those who meddle as a third: samples.
+using userfault_many = type_list<table_reclaiming_meddler, discarding_meddler, exiting_meddler>;
+using userfault_beside = type_list<mapping_over_meddler, unmapping_meddler, protecting_meddler,
+                                   discarding_meddler, closing_meddler>;
 
 /// One row of userfault pairs: which taker, what the pager supplies, who meddles, when it supplies.
 template<class Taker, supply How, meddling Who, serving When>
@@ -166,7 +183,7 @@ inline void add_userfault_pairs(scenario_book& book) {
     userfault_row<gup_unlocked_taker<>, copy, by_the_pager, events>::add(book, reach::sampled,
                                                                          userfault_many{});
     userfault_row<gup_unlocked_taker<>, copy, by_another, events>::add(book, reach::sampled,
-                                                                       userfault_meddlers{});
+                                                                       userfault_beside{});
 }
 
 }  // namespace mmhold_test

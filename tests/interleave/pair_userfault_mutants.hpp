@@ -24,6 +24,7 @@ enum class userfault_bug : std::uint8_t {
     sleeps_with_the_lock,
     copy_does_not_wake,
     wakes_before_the_copy,
+    fills_after_installing,
     close_does_not_wake,
     close_wakes_first,
     unregister_does_not_wake,
@@ -91,6 +92,15 @@ public:
     }
     template<class Fill>
     userfault_filled copy_with(cpu_type& me, page_span span, Fill&& fill) {
+        if (Bug == userfault_bug::fills_after_installing) {
+            auto const nothing = [](std::uint64_t, std::span<std::byte>) {};
+            auto const done =
+                put(me, span, fresh_page_filler<Space, decltype(nothing)>{space_, nothing});
+            auto const held = held_shared<lock_type>::acquire(space_.lock());
+            auto const entry = space_.table().lock_leaf(me, span.start(), 0, if_absent::fail);
+            if (entry) fill(0, space_.frames().bytes(entry->read().target));
+            return done;
+        }
         return put(me, span, fresh_page_filler<Space, Fill>{space_, fill});
     }
     result<std::uint32_t> wake(page_span range) { return queue_.wake(range); }
@@ -219,6 +229,10 @@ inline void add_userfault_mutants(scenario_book& book) {
                                    rebuilt<unregister_does_not_wake>::with>>(
         "pair.userfault_copy_once_against_unregister", "unregister_does_not_wake",
         "the sleeper has no pager any more");
+    book.add_mutant<userfault_pair<reading_taker, nobody_meddles, copy, same, once,
+                                   rebuilt<fills_after_installing>::with, config_with_bytes>>(
+        "pair.userfault_read_once_against_nobody", "fills_after_installing",
+        "the page is there before its contents are");
     book.add_mutant<userfault_pair<silent_relock_taker, nobody_meddles, copy, same, once>>(
         "pair.userfault_copy_once_against_nobody", "lock_taken_again_in_silence",
         "says that the lock was kept");
@@ -253,6 +267,9 @@ inline void add_pager_pairs(scenario_book& book) {
         "the RFC's loop, two pages, the first is missing");
     book.add<userfault_pair<loop, first_page_present, copy, same, once>>(
         "pair.userfault_loop_against_nobody_second_missing", "the same, the second is missing");
+    book.add<userfault_pair<reading_taker, nobody_meddles, copy, same, once, usual_userfault,
+                            config_with_bytes>>("pair.userfault_read_once_against_nobody",
+                                                "what gup finds is what the pager has written");
     book.add<userfault_pair<gup_unlocked_taker<2>, first_page_present, copy, same, once>>(
         "pair.userfault_two_against_nobody_second_missing",
         "gup_unlocked of two pages, the second is missing");

@@ -10,4 +10,5 @@ void mmhold_test::add_race_book(mmhold::scenario_book& book) {
     add_race_fork_scenarios(book);
     add_race_entry_scenarios(book);
     add_races(book);
+    excuse_sites(book);
 }

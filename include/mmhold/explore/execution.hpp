@@ -62,6 +62,7 @@ protected:
         actor_state state{actor_state::idle};
         process id{0};
         int retries{0};
+        int parked_at{-1};     // the last step at which it could park in `next`; -1: never
         void* owner{nullptr};  // the scheduler
     };
 
@@ -194,12 +195,20 @@ protected:
             case op_kind::store:
                 return !tso() || op.locked ||
                        buffer.size() < static_cast<unsigned>(plan_.buffer_depth);
-            case op_kind::await:
-                return stale() ? readable_by(a.id, op) != 0
-                               : op.done.holds(op.done.context, memory_.visible(a.id, op.location));
+            case op_kind::await: return can_go_on(a);
             case op_kind::heavy_fence: return !buffered || !heavy_fence_must_wait();
             default: return true;
         }
+    }
+    /// Is what this await waits for so? If not, its actor parks – it may reach the await at any
+    /// time after its last step. (Searches with event clocks ask those: reduction::awaited_write.)
+    [[nodiscard]] bool can_go_on(actor& a) noexcept {
+        operation const& op = a.next;
+        bool const can = stale()
+                             ? readable_by(a.id, op) != 0
+                             : op.done.holds(op.done.context, memory_.visible(a.id, op.location));
+        if (!can) a.parked_at = search_.depth();
+        return can;
     }
     [[nodiscard]] bool heavy_fence_must_wait() noexcept {
         for (auto& a : actors_) {

@@ -104,9 +104,9 @@ public:
         operation& op = announced(op_kind::await, c, r);
         op.done = done;
         op.parks = how == waiting::parks && plan_.wakes == wake_rule::strict;
-        int const since = op.parks && !already(op) ? depth() : -1;
+        me_->parked_at = -1;
         wait_turn();
-        if (op.parks) note_wait(op, since);
+        if (op.parks) note_wait(op, me_->parked_at);
         return perform_read(op, r);
     }
     void notify(cell& c, wake_ledger::how_many many, std::source_location where) {
@@ -430,10 +430,6 @@ private:
                      a.next.kind == op_kind::await && a.next.parks && a.next.location == id;
         }
         return count;
-    }
-    /// Is what this await waits for there already?
-    [[nodiscard]] bool already(operation const& op) {
-        return op.done.holds(op.done.context, memory_.visible(self(), op.location));
     }
     /// With event clocks: could it have parked before the write that ended it? Without: did it,
     /// since which step?

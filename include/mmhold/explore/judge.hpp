@@ -114,8 +114,8 @@ public:
                                    owner_text(given) + " gave it up is not ordered before"};
             });
         }
-        for (auto const& held : locks_.of(self())) {
-            if (held.lock != lock) note_order(held, lock, mode);
+        if (!locks_.holds(self(), lock)) {  // else it changes its mode, which waits for nobody
+            for (auto const& held : locks_.of(self())) note_order(held, lock, mode);
         }
         locks_.take(self(), lock, mode);
         claims_.lock_taken(self(), lock, here());

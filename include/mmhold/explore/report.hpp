@@ -106,37 +106,66 @@ private:
     std::vector<std::size_t> widths_;
 };
 
-/// Which lines are worth showing: not those that repeat the line before, and of a very long story
-/// not the middle; what is marked stays.
-[[nodiscard]] inline std::vector<bool> shown_lines(std::vector<story_line> const& lines) {
+/// What becomes of a line of a story.
+enum class line_fate : std::uint8_t {
+    shown,
+    skipped,  ///< counted: "... 3 lines like that"
+    aside,    ///< left out without a trace in its place
+};
+
+/// A read or write of a plain field: no step, but at a place in the source.
+[[nodiscard]] inline bool is_plain_access(story_line const& line) {
+    return line.step < 0 && line.where.line() != 0;
+}
+/// A store or an update whose order has a name: somebody thought about who sees it.
+[[nodiscard]] inline bool is_named_change(story_line const& line) {
+    bool const changes =
+        line.what == story_line::access::store || line.what == story_line::access::update;
+    return changes && !line.site.empty();
+}
+
+/// Which lines are worth showing: not those that repeat the line before. A very long story leaves
+/// plain accesses aside, and of its middle shows only named changes. What is marked stays.
+[[nodiscard]] inline std::vector<line_fate> fates_of(std::vector<story_line> const& lines) {
     constexpr std::size_t head = 60;
     constexpr std::size_t tail = 60;
-    std::vector<bool> shown(lines.size());
-    std::size_t distinct = 0;
+    bool const very_long = lines.size() > head + tail;
+    std::vector<line_fate> fates(lines.size(), line_fate::shown);
+    std::vector<std::size_t> rest;
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        bool const marked = lines[i].marked != story_line::mark::no;
+        if (lines[i].marked != story_line::mark::no) continue;
         bool const repeats = i > 0 && story::alike(lines[i - 1], lines[i]) && i + 1 < lines.size();
-        distinct += !repeats;
-        shown[i] = marked || (!repeats && (distinct <= head || i + tail >= lines.size()));
+        if (very_long && is_plain_access(lines[i])) {
+            fates[i] = line_fate::aside;
+        } else if (repeats) {
+            fates[i] = line_fate::skipped;
+        } else {
+            rest.push_back(i);
+        }
     }
-    return shown;
+    for (std::size_t k = head; k + tail < rest.size(); ++k) {
+        if (!is_named_change(lines[rest[k]])) fates[rest[k]] = line_fate::skipped;
+    }
+    return fates;
 }
 
 /// The lines in columns.
 [[nodiscard]] inline std::string columns_of(story const& s, int actors) {
     column_text const columns{s, actors};
     auto text = columns.header();
-    auto const shown = shown_lines(s.lines());
+    auto const fates = fates_of(s.lines());
     std::size_t skipped = 0;
-    for (std::size_t i = 0; i < shown.size(); ++i) {
-        if (!shown[i]) {
-            ++skipped;
-            continue;
-        }
+    std::size_t aside = 0;
+    for (std::size_t i = 0; i < fates.size(); ++i) {
+        skipped += fates[i] == line_fate::skipped;
+        aside += fates[i] == line_fate::aside;
+        if (fates[i] != line_fate::shown) continue;
         if (skipped != 0) text += "         ... " + std::to_string(skipped) + " lines like that\n";
         skipped = 0;
         text += columns.row(s.lines()[i]);
     }
+    if (aside != 0)
+        text += "  " + std::to_string(aside) + " reads and writes of plain fields are left out\n";
     for (auto const& left : s.remaining()) text += "  " + left + "\n";
     return text;
 }

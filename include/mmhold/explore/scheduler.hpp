@@ -87,7 +87,7 @@ protected:
     /// Most steps of a search repeat steps of the execution before, and most of those are of the
     /// actor that made the last one: what such a step needs is inlined, the rest is not.
     [[gnu::always_inline]] void wait_turn() {
-        bool const mine_again = search_.repeating() && search_.repeated() == self();
+        bool const mine_again = search_.known() && search_.repeated() == self();
         if (!mine_again || !everybody_started_) take_turns();
     }
 
@@ -222,7 +222,7 @@ private:
     void pass_on() {
         process const me = self();
         for (;;) {
-            int const next = search_.repeating() ? search_.repeated() : choose();
+            int const next = search_.repeating() ? repeated() : choose();
             if (next < 0) {
                 end_execution(next);
                 return;
@@ -236,6 +236,10 @@ private:
             if (chosen != me) go(actors_[chosen].flow);
             return;
         }
+    }
+    [[nodiscard]] int repeated() {
+        if (!search_.tracks()) (void)enabled();  // it also watches who could park
+        return search_.repeated();
     }
     [[nodiscard]] int choose() {
         judge_length();

@@ -95,6 +95,7 @@ inline bool run_next(exploration& x, verdict& v, std::uint64_t number) {
     v.cut = v.cut || how == ending::cut;
     v.deadlocks += how == ending::deadlock;
     bool const bad = how == ending::found || how == ending::deadlock;
+    if (bad) v.kinds |= std::uint32_t{1} << static_cast<unsigned>(x.found().kind);
     if (bad && !v.found()) {
         v.first = x.found();
         v.first.at_execution = number;
@@ -159,6 +160,7 @@ inline void merge(verdict& into, verdict const& part, bool numbered) {
     into.redundant += part.redundant;
     into.deadlocks += part.deadlocks;
     into.events += part.events;
+    into.kinds |= part.kinds;
     into.longest = std::max(into.longest, part.longest);
     if (!part.found()) return;
     bool const sooner = numbered ? part.first.at_execution < into.first.at_execution

@@ -43,7 +43,6 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -283,22 +282,18 @@ public:
     }
 
     /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let go.
-    /// Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
-    /// invalid_argument – not all user space.
+    /// Takes the lock. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be
+    /// split; invalid_argument – not all user space.
     constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
-        return under_exclusive_lock<result<void>>(lock_, me.current(), [&](auto const& held) {
-            return set_locked_locked(held, me, span, how);
-        });
-    }
-    constexpr result<void> set_locked_locked(held_exclusive<lock_type> const& held, cpu_type& me,
-                                             page_span span, mark_locked how) {
-        if (auto const refused = admit(held, me); refused != errc::ok) return refused;
-        auto const mapped = mapped_part(span);
-        if (!mapped.empty()) {
-            if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
-            layout_.set_locked(mapped, how);
-        }
-        return mapped == span ? errc::ok : errc::no_memory;
+        return under_exclusive_lock<result<void>>(
+            lock_, me.current(), [&](auto const& held) -> result<void> {
+                if (auto const refused = admit(held, me); refused != errc::ok) return refused;
+                auto const mapped = layout_.mapped_part(span);
+                if (mapped.empty()) return span.empty() ? errc::ok : errc::no_memory;
+                if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
+                layout_.set_locked(mapped, how);
+                return mapped == span ? errc::ok : errc::no_memory;
+            });
     }
 
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
@@ -333,8 +328,7 @@ public:
         forget_all_objects(me);
         unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
         auto const emptied = table_.unmap(me, all_pages(), gone, flush());
-        auto const freed =
-            table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
+        auto const freed = table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
         machine::expect(emptied && freed, "unmap_all: no leaf reaches over the end of user space");
         layout_.clear();
     }
@@ -391,17 +385,6 @@ private:
         return valid() && me.valid() ? errc::ok : errc::no_memory;
     }
 
-    /// The part of `span` in front of the first hole.
-    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
-        auto const& map = layout_.map();
-        auto at = span.start();
-        auto index = map.find_at_or_above(at);
-        while (index < map.size() && at < span.end() && map[index].span.start() <= at) {
-            at = map[index++].span.end();
-        }
-        return detail::pages_between(span.start(), std::min(at, span.end()));
-    }
-
     /// What a new mapping needs of its object: nothing at all, if it has none.
     struct object_link {
         object_type* object{nullptr};
@@ -415,8 +398,8 @@ private:
         if (link.memory.empty()) return errc::no_memory;
         if (!own) return link;
         link.object = machine::template create<object_type>(
-            frames_, object_kind::shmem, request.pages.value << page_shift, dirty_tracking::off,
-            object_owner::mappings);
+            frames_, kind_of_own_object(request), request.pages.value << page_shift,
+            dirty_tracking::off, object_owner::mappings);
         if (link.object == nullptr) return errc::no_memory;
         return link;
     }

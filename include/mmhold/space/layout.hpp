@@ -11,6 +11,7 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -127,6 +128,16 @@ public:
             area.flags = area.flags.without(vma_flag::locked)
                              .with_if(how == mark_locked::yes, vma_flag::locked);
         });
+    }
+
+    /// The part of `span` in front of the first hole.
+    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
+        auto at = span.start();
+        auto index = map_.find_at_or_above(at);
+        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
+            at = map_[index++].span.end();
+        }
+        return detail::pages_between(span.start(), std::min(at, span.end()));
     }
 
     /// Forgets all vmas.

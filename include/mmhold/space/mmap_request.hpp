@@ -44,6 +44,12 @@ struct mmap_request {
            request.source == nullptr && request.object == nullptr && request.file == 0;
 }
 
+/// What kind of object that is: secret memory is known to the lockless walk by its frames alone
+/// (gup-semantics §4.6).
+[[nodiscard]] constexpr object_kind kind_of_own_object(mmap_request const& request) noexcept {
+    return request.properties.has(vma_flag::secret) ? object_kind::secret : object_kind::shmem;
+}
+
 /// Could a request be granted by any address space? The checks of mmap(2) that look at nothing
 /// else.
 ///

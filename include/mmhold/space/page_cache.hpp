@@ -195,6 +195,19 @@ public:
         return !in_front_of_end(index) || pages_.find(index).has_value();
     }
 
+    /// Calls visit(index, page) for the cached pages among the `count` from `first` on, with a
+    /// reference on each for the caller. visit() runs under the pages lock and only keeps them.
+    template<class Visit>
+    constexpr void find_each(std::uint64_t first, std::uint64_t count, Visit&& visit) noexcept {
+        spin_guard<machine> const held{pages_lock_};
+        for (auto index = first; index < first + count && in_front_of_end(index); ++index) {
+            auto const page = pages_.find(index);
+            if (!page) continue;
+            frames_.get(*page);
+            visit(index, *page);
+        }
+    }
+
     /// A zeroed frame that add() will take. Its one reference is the caller's. Error: no_memory.
     [[nodiscard]] constexpr result<pfn> allocate() noexcept {
         auto const page = frames_.allocate(frame_kind::page_cache);

@@ -43,6 +43,9 @@ step generator::mapping() {
 step generator::change() {
     step one{from_.changes[below(from_.changes.size())]};
     if (one.what == op::map) return mapping();
+    if (one.what == op::fork && one_in(2)) return mapping();
+    if (one.what == op::keep) one.bytes = some_length(), one.at = arena_page(below(pages_in_use));
+    if (one.what >= op::fork) return one;
     if (one.what == op::close_faults) {
         constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
         one.of = servers[below(servers.size())];
@@ -92,7 +95,7 @@ std::uint64_t generator::some_length() {
 
 /// Arguments that are refused, or should be.
 void generator::spoil(step& one) {
-    if (one.what == op::map || one.what == op::close_faults) return;
+    if (one.what == op::map || one.what >= op::close_faults) return;
     auto const changes_layout = one.what > op::map;
     constexpr std::array<std::uint64_t, 7> strange{0x1000,
                                                    0x00007ffffffff000U,

@@ -96,7 +96,8 @@ menu make_menu(options const& chosen, offers const& machine) {
         }
     }
     if (out.changes.empty()) out.changes.push_back(op::map);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(memory::device); ++i) {
+    // Stacks grow, and the model's do not (deviations.cpp).
+    for (std::size_t i = 0; i < static_cast<std::size_t>(memory::stack); ++i) {
         auto const what = static_cast<memory>(i);
         if (!in_list(chosen.kinds_wanted, name_of(what))) continue;
         if (machine.without_memory[i].empty()) {

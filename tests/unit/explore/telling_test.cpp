@@ -2,6 +2,7 @@
 // What the stories of findings say: parties, marks, remedies, and a token that shows it again.
 #include "support/catch.hpp"
 #include <mmhold/explore/explore.hpp>
+#include <mmhold/lock/big_lock.hpp>
 #include <mmhold/lock/rw_lock.hpp>
 #include <mmhold/lock/spin_lock.hpp>
 
@@ -61,6 +62,17 @@ struct published_too_early {
         } else if (flag.load(acquire("test.told_look")) == 1) {
             (void)data.get();
         }
+    }
+};
+
+/// The hold changes its mode while the guard inside the lock is held; the guard was first once.
+struct taken_down_a_mode {
+    static constexpr int actors = 1;
+    big_lock<M> lock{};
+    void actor(int) {
+        lock.lock();
+        lock.downgrade();
+        lock.unlock_shared();
     }
 };
 
@@ -224,6 +236,10 @@ TEST_CASE("telling: a lock order shows both chains and replays in one call", "[e
     CHECK(tells(w, "the other order, in an execution of its own"));
     CHECK(w.first.token.find('+') != std::string::npos);
     CHECK(replays<one_order_at_a_time>(w, {}));
+}
+
+TEST_CASE("telling: a downgrade under the lock's own guard is no order of locks", "[explore]") {
+    CHECK(explore<taken_down_a_mode>().complete());
 }
 
 TEST_CASE("telling: a lost wake-up names the notify that came too early", "[explore]") {

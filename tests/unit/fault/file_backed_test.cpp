@@ -70,6 +70,34 @@ TEST_CASE("shared memory keeps its pages: MADV_DONTNEED, munmap", "[fault][file_
     CHECK(world.first_byte(before.target) == std::byte{5});
 }
 
+TEST_CASE("a read maps what the object has around it, a write does not", "[fault][file_backed]") {
+    shmem_world world;
+    auto const at = world.show(shared);
+    for (std::uint64_t number : {0, 2, 3}) {
+        world.touch(world.faults, at.plus_pages(number), flags::write);
+    }
+    REQUIRE(world.space.dontneed(world.me, world.span(0, 8)));
+    world.touch(world.faults, at.plus_pages(2), flags::write);
+    CHECK(world.entry(at).none());
+    world.touch(world.faults, at.plus_pages(1), flags::read);
+    CHECK(world.entry(at).writable);  // no fault for the first store
+    CHECK(world.entry(at.plus_pages(3)).is_leaf());
+    CHECK(world.entry(at.plus_pages(4)).none());  // behind the end
+    CHECK(world.frames.ref_count(world.entry(at.plus_pages(3)).target) == 2);
+}
+
+TEST_CASE("a private mapping shows the object's pages around a read, not writable",
+          "[fault][file_backed]") {
+    shmem_world world;
+    auto const at = world.show(shared);
+    world.touch(world.faults, at, flags::write);
+    world.touch(world.faults, at.plus_pages(1), flags::write);
+    auto const private_at = world.map(world.object.request(0, mm::page_count{2}, mm::prot::rw, own));
+    world.touch(world.faults, private_at, flags::read);
+    CHECK(world.entry(private_at.plus_pages(1)).is_leaf());
+    CHECK_FALSE(world.entry(private_at.plus_pages(1)).writable);
+}
+
 TEST_CASE("shared anonymous memory through dispatch: discarded, and still there",
           "[fault][file_backed]") {
     fault_world world;

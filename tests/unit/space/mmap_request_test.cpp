@@ -75,6 +75,13 @@ TEST_CASE("shared anonymous memory wants an object of its own, unless somebody a
     CHECK_FALSE(wants_own_object({.pages = page_count{1}}));
 }
 
+TEST_CASE("an object of its own is secret if the mapping is") {
+    mmap_request request{.pages = page_count{1}, .flags = mmap_flag::shared};
+    CHECK(kind_of_own_object(request) == object_kind::shmem);
+    request.properties = {vma_flag::secret, vma_flag::locked};
+    CHECK(kind_of_own_object(request) == object_kind::secret);
+}
+
 TEST_CASE("the pages of an object have numbers below 2^64, and the mapping names it") {
     struct nothing : memory_object {
         nothing() : memory_object{object_kind::shmem} {}
