@@ -40,8 +40,7 @@ namespace detail {
             std::any_of(found.begin(), found.end(), [&](auto const& f) { return f.second == k; });
         if (!twice && apart <= std::max<std::size_t>(2, k.size() / 3)) found.emplace_back(apart, k);
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [](auto const& a, auto const& b) { return a.first < b.first; });
+    std::sort(found.begin(), found.end());
     std::vector<std::string> names;
     for (std::size_t i = 0; i < found.size() && i < 3; ++i) names.push_back(found[i].second);
     return names;

@@ -160,7 +160,7 @@ enum class finding_kind : std::uint8_t {
 struct finding {
     finding_kind kind{finding_kind::none};
     std::string headline;           ///< what and who, in one line
-    std::string details{};          ///< what the columns of the story cannot show; lines
+    std::string details{};          ///< what the columns of the story do not show; lines
     std::string token;              ///< plan::replay of the execution
     std::string story;              ///< the execution in columns (empty with story_kind::omitted)
     std::uint64_t at_execution{0};  ///< which execution showed it, counted from 1

@@ -207,14 +207,12 @@ enum class line_fate : std::uint8_t {
     return text + "})";
 }
 
-/// The whole report. `remark`: lines about what the finding needs.
-[[nodiscard]] inline std::string told(story const& s, finding const& f, plan const& p, int actors,
-                                      std::string_view remark) {
+/// The whole report.
+[[nodiscard]] inline std::string told(story const& s, finding const& f, plan const& p, int actors) {
     std::string text{to_string(f.kind)};
     text += ": " + f.headline + "\n";
     text += columns_of(s, actors);
     text += f.details;
-    text += remark;
     text += "  model " + std::string{to_string(p.memory)};
     for (auto const& c : p.sites) text += ", site " + c.name + " " + std::string{to_string(c.how)};
     return text + "\n  replay: " + f.token + "   " + call_again(p, f.token) + "\n";

@@ -200,8 +200,8 @@ inline void tell_finding(scenario_functions const& f, plan const& p, verdict& v)
         if (auto const loop = it.lines.loop_in_words(); !loop.empty())
             v.first.headline += "; " + loop;
     }
-    auto const remark = remark_on(f, p, it.lines, v.first.at_execution);
-    v.first.story = told(it.lines, v.first, p, f.actors, remark);
+    v.first.details += remark_on(f, p, it.lines, v.first.at_execution);
+    v.first.story = told(it.lines, v.first, p, f.actors);
 }
 
 }  // namespace detail
