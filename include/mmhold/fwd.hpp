@@ -103,6 +103,8 @@ requires(Levels == 4 || Levels == 5)
 struct x86_64;  // x86_64.hpp
 template<PageFormat F, Reclaimer R>
 class host_tables;  // host_tables.hpp
+template<Machine M>
+class torn_entry;  // torn_entry.hpp
 template<PageFormat F, TableMemory T>
 class table_guard;  // table_guard.hpp
 template<PageFormat F, TableMemory T>
@@ -124,6 +126,7 @@ struct vma;  // vma.hpp
 template<class L>
 class vma_ref;       // vma.hpp
 class fault_source;  // vma.hpp
+class memory_object;  // vma.hpp
 template<Machine M>
 class vma_map;        // vma_map.hpp
 struct mmap_request;  // mmap_request.hpp
@@ -135,6 +138,17 @@ template<Machine M>
 class resident_set;  // resident_set.hpp
 template<class Space>
 class unmapped_pages;  // unmapped_pages.hpp
+template<Machine M>
+class page_index;  // page_index.hpp
+template<class Space>
+class mapping_stretch;  // object_mappings.hpp
+template<class Space>
+class object_mappings;  // object_mappings.hpp
+template<Machine M>
+class writer_brake;  // page_cache.hpp
+template<class Space>
+class page_cache;  // page_cache.hpp
+// object_bytes.hpp: read_object, write_object
 template<Machine M>
 struct default_config;  // space_config.hpp
 template<Machine M>
@@ -178,8 +192,15 @@ template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>
 class userfault;  // userfault.hpp
+struct page_request;  // page_request.hpp
 template<class Space>
 class page_source;  // page_source.hpp
+template<Machine M>
+class page_reads;  // page_reads.hpp
+template<class Space>
+class file_object;  // file_object.hpp
+template<class Space>
+class file_backed;  // file_backed.hpp
 template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
@@ -217,7 +238,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
-// populate.hpp          madvise_populate, mlock_populate
+// mlock.hpp             mlock_pages, munlock_pages
+// populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write
 // remote_access.hpp     proc_mem_read, proc_mem_write, ptrace_peek, ptrace_poke
 // single_read.hpp       look_at_page
@@ -227,8 +249,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // vmsplice.hpp          vmsplice
 
 // 11 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
-// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), scenario_book.hpp (scenario_book),
-//            history.hpp (history)
+// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), history.hpp (history),
+//             scenario_book.hpp (scenario_book)
 // 12 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

@@ -9,6 +9,7 @@
 #include <mmhold/callers/fixup_user_fault.hpp>
 #include <mmhold/callers/futex_key.hpp>
 #include <mmhold/callers/kvm.hpp>
+#include <mmhold/callers/mlock.hpp>
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/process_vm.hpp>
 #include <mmhold/callers/remote_access.hpp>

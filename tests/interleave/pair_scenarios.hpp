@@ -2,10 +2,17 @@
 #pragma once
 
 // Every taker against every meddler: one scenario, two lists. What is judged, in every execution
-// (gup-semantics §11.2): a page that was returned was mapped there, writable, between call and return; an error
-// only if no page was obtained, and only one that the meddler explains; references and pins add up to nothing in
-// the end; a pinned page stays exclusive, and mapped until its owner takes it away; the lock's fate; no TLB
-// knows a freed page. Frames, tables and words that are used after their end the explorer finds by itself.
+// (gup-semantics §11.2): a page that was returned was mapped there, writable, between call and
+// return; an error only if no page was obtained, and only one that the meddler explains; references
+// and pins add up to nothing in the end; a pinned page stays exclusive, and mapped until its owner
+// takes it away; the lock's fate; no TLB knows a freed page. Frames, tables and words that are used
+// after their end the explorer finds by itself.
+//
+// What cannot be paired, and why: a process does not end under a lockless walk – whoever walks is
+// one of its users, and the last user ends it (pair::counts_users); nothing can be missing, in the
+// sense of a userfault, where nothing is mapped, nor where a large leaf is. Collapse is no operation
+// of address_space, so it is table().collapse() under the exclusive lock, with the counts looked at
+// as gup-semantics §6.1 says. Takers want to write, which is the stricter half.
 
 #include "pair_meddlers.hpp"
 #include "pair_takers.hpp"
@@ -18,7 +25,8 @@
 
 namespace mmhold_test {
 
-/// How the pair finds the space: as the meddler wants it, with a hole where the taker wants to fault.
+/// How the pair finds the space: as the meddler wants it, with a hole where the taker wants to
+/// fault.
 template<class Taker, class Meddler>
 constexpr beginning beginning_of_pair() {
     using enum beginning::present;
@@ -29,48 +37,49 @@ constexpr beginning beginning_of_pair() {
     return start;
 }
 
-/// One taker at work, and the judgement of what it comes home with.
-template<class Taker, class Meddler, class Config>
+/// One taker at work, and the judgement of what it comes home with. `Number`: whose record it is.
+template<class Taker, class Meddler, class World, std::size_t Number = 0>
 class judged_taker {
 public:
     using M = model_machine;
-    explicit judged_taker(beginning const& start) : w{start} {}
+    explicit judged_taker(World& world) : w_{world} {}
 
-    pair_world<Config> w;
-
-    void take() {
-        w.record.begin();
-        auto const answer = Taker::take(w, out_);
-        w.record.end();
+    void take(typename World::cpu_type& me) {
+        auto& record = w_.records[Number];
+        record.begin();
+        auto const answer = Taker::take(w_, me, out_);
+        record.end();
         judge(answer);
         if (Taker::traits.how == holding::none) return;
-        for (std::uint64_t n = 0; n < answer.pages; ++n) w.use(out_[n]);
+        if (Number == 0) use(answer.pages);
         if (Taker::traits.keeps_until_the_end) {
             kept_ = answer.pages;
         } else {
             for (std::uint64_t n = 0; n < answer.pages; ++n) {
-                release_pages(w.frames, out_[n], 1, Taker::traits.how);
+                release_pages(w_.frames, out_[n], 1, Taker::traits.how);
             }
         }
     }
-    void always() {
-        w.observe();
+    void always() const {
         for (std::uint64_t n = 0; n < kept_; ++n) {
-            M::expect(w.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
+            M::expect(w_.frames.exclusive(out_[n]), "a pinned page stopped being exclusive");
         }
     }
     void finish() {
+        use(kept_);
         for (std::uint64_t n = 0; n < kept_; ++n) {
-            if (stays_mapped(n)) M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
-            w.use(out_[n]);
-            w.frames.unpin(out_[n]);
+            if (stays_mapped(n))
+                M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
+            w_.frames.unpin(out_[n]);
         }
-        w.end();
     }
 
 private:
     static constexpr auto fate = Meddler::traits.fate;
 
+    void use(std::uint64_t pages) {
+        for (std::uint64_t n = 0; n < pages; ++n) w_.use(out_[n]);
+    }
     void judge(gup_result const& answer) {
         auto const failed = answer.stop == gup_stop::error;
         auto const explained = answer.error == Meddler::traits.refusal && answer.error != errc::ok;
@@ -81,41 +90,79 @@ private:
         M::expect(answer.stop != gup_stop::complete || all, "complete, but not all pages");
         for (std::uint64_t n = 0; n < answer.pages; ++n) judge_page(n);
     }
-    void judge_page(std::uint64_t n) {
-        auto const life = w.frames.generation(out_[n]);
-        M::expect(w.record.saw_writable(n, out_[n], life), "a page that was not mapped there during the call");
-        if (n == 0 && fate == fate_of_page::stays && w.original) {
-            M::expect(out_[n] == w.original->frame, "another page, although it never left its place");
+    void judge_page(std::uint64_t n) const {
+        auto const life = w_.frames.generation(out_[n]);
+        M::expect(w_.records[Number].saw_writable(n, out_[n], life),
+                  "a page that was not mapped there during the call");
+        auto const untouched = Meddler::traits.page != 0 || fate == fate_of_page::stays;
+        if (n == 0 && untouched && w_.original) {
+            M::expect(out_[n] == w_.original->frame,
+                      "another page, although it never left its place");
         }
     }
     // A collapse replaces pages, but not pinned ones.
     static constexpr bool stays_mapped(std::uint64_t n) {
-        return n > 0 || fate == fate_of_page::stays || fate == fate_of_page::read_only || fate == fate_of_page::copied;
+        using enum fate_of_page;
+        return n != Meddler::traits.page || fate == stays || fate == read_only || fate == copied;
     }
     bool is_still_mapped(std::uint64_t n) const {
-        auto const now = w.translate(n);
+        auto const now = w_.translate(n);
         return now && now->frame == out_[n];
     }
 
+    World& w_;
     gup_pages<Taker::pages> out_{};
     std::uint64_t kept_{0};  // pages of `out_` that are held until the end
 };
 
 /// One taker, one meddler.
 template<class Taker, class Meddler, class Config = pair_config<plain_mm_lock>>
-struct pair : judged_taker<Taker, Meddler, Config> {
+struct pair {
     using M = model_machine;
     static constexpr int actors = 2;
     /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
-    static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+    static constexpr bool counts_users =
+        Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+
+    pair_world<Config> w{beginning_of_pair<Taker, Meddler>()};
+    judged_taker<Taker, Meddler, pair_world<Config>> taker{w};
     M::atomic<std::uint32_t> users{2};
 
-    pair() : judged_taker<Taker, Meddler, Config>{beginning_of_pair<Taker, Meddler>()} {}
     void actor(int who) {
-        if (who == 0) this->take();
-        if (who == 1 && !counts_users) Meddler::act(this->w);
-        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
-        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(this->w);
+        if (who == 0) taker.take(w.first);
+        if (who == 1 && !counts_users) Meddler::act(w);
+        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with
+        // itself.
+        if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(w);
+    }
+    void always() {
+        w.observe();
+        taker.always();
+    }
+    void finish() {
+        taker.finish();
+        w.end();
+    }
+};
+
+/// Two takers of one page that is missing (gup-semantics §6.2 #20).
+template<class One, class Other, class Config = pair_config<plain_mm_lock>>
+struct two_takers {
+    static constexpr int actors = 2;
+    pair_world<Config> w{{.what = beginning::present::table}};
+    judged_taker<One, nobody_meddles, pair_world<Config>, 0> one{w};
+    judged_taker<Other, nobody_meddles, pair_world<Config>, 1> other{w};
+
+    void actor(int who) { who == 0 ? one.take(w.first) : other.take(w.second); }
+    void always() {
+        w.observe();
+        one.always();
+        other.always();
+    }
+    void finish() {
+        one.finish();
+        other.finish();
+        w.end();
     }
 };
 
@@ -129,24 +176,66 @@ using meddlers =
               table_reclaiming_meddler, protecting_meddler, splitting_meddler, collapsing_meddler,
               discarding_meddler, discarding_all_meddler, exiting_meddler>;
 
-/// What the table says about a pair.
+/// How far the search of a pair goes in the runs of every day. `mmhold_explore --scenario NAME`
+/// searches any pair to its end.
 template<class Taker, class Meddler>
-std::string pair_name() {
-    return std::string{"pair."} + Taker::name + "_against_" + Meddler::name;
+constexpr reach reach_of_pair() {
+    if (pair<Taker, Meddler>::counts_users) return reach::complete;
+    return Taker::traits.faults_and_looks_again ? Meddler::traits.how_far : reach::complete;
 }
 
-template<class Taker, class... Meddlers>
-void add_pair_row(scenario_book& book, type_list<Meddlers...>) {
-    (book.add<pair<Taker, Meddlers>>(pair_name<Taker, Meddlers>(), std::string{Taker::name} + " while " + Meddlers::name + " is at work"), ...);
-}
+/// One row of the table: a taker, all meddlers.
+template<class Taker>
+struct pair_row {
+    template<class... Meddlers>
+    static void add(scenario_book& book, type_list<Meddlers...>) {
+        auto const name = std::string{"pair."} + Taker::name + "_against_";
+        (book.add<pair<Taker, Meddlers>>(
+             name + Meddlers::name,
+             std::string{Taker::name} + " of a page; meddler: " + Meddlers::name,
+             reach_of_pair<Taker, Meddlers>()),
+         ...);
+    }
+};
 template<class... Takers>
 void add_pair_rows(scenario_book& book, type_list<Takers...>) {
-    (add_pair_row<Takers>(book, meddlers{}), ...);
+    (pair_row<Takers>::add(book, meddlers{}), ...);
 }
 
-inline void add_pair_scenarios(scenario_book& book) {
-    add_pair_rows(book, lockless_takers{});
-    add_pair_rows(book, locking_takers{});
+/// Pairs over the lock that address_space has by default. It has scenarios of its own; here it is
+/// seen at work.
+inline void add_pairs_on_the_fair_lock(scenario_book& book) {
+    using fair = pair_config<>;
+    book.add<pair<gup_fast_taker<>, unmapping_meddler, fair>>(
+        "pair.gup_fast_on_rw_lock_against_unmap", "gup_fast, falling back to rw_lock");
+    book.add<pair<gup_locked_taker<>, mapping_over_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_map_over", "gup_locked and MAP_FIXED on rw_lock");
+    book.add<pair<gup_locked_taker<>, discarding_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_discard", "two who hold rw_lock shared");
+    book.add<pair<fault_taker<>, table_freeing_meddler, fair>>(
+        "pair.fault_on_rw_lock_against_table_free", "a fault and munmap on rw_lock");
+}
+
+/// Pairs of two pages, and of two takers.
+inline void add_more_pairs(scenario_book& book) {
+    book.add<pair<gup_fast_taker<2>, unmapping_second_meddler>>(
+        "pair.gup_fast_two_against_unmap_second", "gup_fast of two pages, the second is unmapped");
+    book.add<pair<gup_fast_taker<2>, discarding_second_meddler>>(
+        "pair.gup_fast_two_against_discard_second",
+        "gup_fast of two pages, the second is discarded");
+    book.add<pair<pin_fast_taker<2>, unmapping_second_meddler>>(
+        "pair.pin_fast_two_against_unmap_second", "pin_fast of two pages, the second is unmapped");
+    book.add<pair<gup_unlocked_taker<2>, unmapping_second_meddler>>(
+        "pair.gup_unlocked_two_against_unmap_second",
+        "gup_unlocked of two pages, the second is unmapped");
+    book.add<two_takers<fault_taker<>, fault_taker<>>>("pair.fault_beside_fault",
+                                                       "two faults on one entry");
+    book.add<two_takers<gup_fast_only_taker<>, fault_taker<>>>(
+        "pair.gup_fast_only_beside_fault", "the lockless walk and the fault that fills its entry");
+    book.add<two_takers<gup_fast_taker<>, fault_taker<>>>("pair.gup_fast_beside_fault",
+                                                          "gup_fast and a fault on one page");
+    book.add<two_takers<gup_unlocked_taker<>, pin_fast_taker<>>>(
+        "pair.gup_unlocked_beside_pin_fast", "two ways of gup, one missing page", reach::tso_only);
 }
 
 }  // namespace mmhold_test

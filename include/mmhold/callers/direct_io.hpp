@@ -30,6 +30,7 @@ template<GupProfile P, class Space, class Cpu, class Move>
 constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
                                           std::uint64_t block_bytes, gup_flags flags, Move move) {
     if (!in_user_space(memory, mm.limits().end)) return errc::bad_address;
+    if (memory.bytes == 0) return std::uint64_t{0};
     if ((memory.start.value | memory.bytes) % block_bytes != 0) return errc::invalid_argument;
     std::array<pfn, 16> out{};
     std::uint64_t done = 0;

@@ -39,7 +39,12 @@ template<class Space, class Cpu>
     if (flags.has(fault_flag::killable) && me.current().fatal_signal_pending()) {
         return outcome::failed(errc::interrupted);
     }
-    return dispatch<Space>{mm}.handle({at, flags}, authority, me);
+    auto answer = dispatch<Space>{mm}.handle({at, flags}, authority, me);
+    auto const done = answer.kind() == fault_kind::installed ||
+                      answer.kind() == fault_kind::installed_major ||
+                      answer.kind() == fault_kind::completed;
+    if (done) ++me.stats().faults;
+    return answer;
 }
 
 [[nodiscard]] constexpr errc fixup_error(errc error) noexcept {

@@ -10,8 +10,8 @@
 
 namespace mmhold {
 
-/// A driver that fills a user's buffer for as long as the stream runs, and holds the mm lock when it
-/// asks for the pages because it has looked at the vmas under it (video capture, InfiniBand;
+/// A driver that fills a user's buffer for as long as the stream runs, and holds the mm lock when
+/// it asks for the pages because it has looked at the vmas under it (video capture, InfiniBand;
 /// gup-semantics §1.4): pin_user_pages with WRITE and LONGTERM. The lock is never given up, so a
 /// page that only a userfault can supply is an error at once.
 ///

@@ -7,6 +7,7 @@
 
 #include <mmhold/explore/annotations.hpp>
 #include <mmhold/explore/claims.hpp>
+#include <mmhold/explore/deadlock.hpp>
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
@@ -18,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,6 +85,7 @@ protected:
         wakes_.begin_execution();
         claims_.begin_execution();
         finding_.details.clear();
+        ++number_;
         if (story_ != nullptr) story_->clear();
         now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
@@ -246,20 +249,54 @@ protected:
     [[nodiscard]] static std::string owner_text(std::uint32_t e) {
         return e == 0 ? std::string{"the set-up"} : actor_text(epoch_actor(e));
     }
-    [[nodiscard]] std::string deadlock_text() const {
-        std::string text;
+    /// What became of a word: who changed it last, and whether he can do it again.
+    [[nodiscard]] std::string changes_of(std::uint32_t id, process asker) {
+        int const step = search_.last_write_of(id);
+        if (step < 0) return search_.tracks() ? "nobody has changed it" : "";
+        process const by = search_.who_did(step);
+        if (by == asker) return "it changed that last itself, at step " + std::to_string(step);
+        return actor_text(by) + " changed it last, at step " + std::to_string(step) +
+               (actors_[by].state == actor_state::running ? ", and waits itself"
+                                                          : ", and has ended");
+    }
+    /// The lock whose word an actor looks at, for locks that do not say M::note(claim::wanted).
+    [[nodiscard]] std::string lock_behind(std::uint32_t id) const {
+        auto const word = name_of(id);
+        for (process other = 0; other < actors_.size(); ++other) {
+            for (auto const& h : locks_.of(other)) {
+                if (names_.of(h.lock) == word) return word;
+            }
+        }
+        return {};
+    }
+    [[nodiscard]] std::string deadlock_text() {
+        std::vector<stuck_actor> stuck;
         for (auto const& a : actors_) {
             if (a.state != actor_state::running) continue;
-            if (!text.empty()) text += "; ";
-            text += actor_text(a.id) + " waits for " + name_of(a.next.location);
-            for (auto const& h : locks_.of(a.id)) text += ", holding " + names_.of(h.lock);
+            stuck_actor& s = stuck.emplace_back();
+            s.actor = a.id;
+            auto const* const lock = claims_.wanted(a.id);
+            s.lock = lock != nullptr ? names_.of(lock) : lock_behind(a.next.location);
+            for (auto const& h : locks_.of(a.id)) s.holds.push_back(names_.of(h.lock));
+            s.word = name_of(a.next.location);
+            s.value = shown(memory_.at(a.next.location).value);
+            s.history = changes_of(a.next.location, a.id);
         }
-        return text;
+        return deadlock_in_words(stuck);
     }
 
+    void tell_waiting() {
+        for (auto const& a : actors_) {
+            if (a.state != actor_state::running) continue;
+            story_line line{-1, a.id, "waits for " + name_of(a.next.location)};
+            line.where = announced_[a.id];
+            line.marked = story_line::mark::second;
+            story_->add(std::move(line));
+        }
+    }
     /// How a lock is called in every execution of every worker.
     [[nodiscard]] std::string lock_label(void const* lock) const {
-        auto text = names_.of(lock);
+        auto text = names_.key(lock);
         if (!text.starts_with("0x")) return text;
         auto const* const at = static_cast<std::byte const*>(lock);
         if (auto const* const b = heap_.containing(lock); b != nullptr) {
@@ -301,6 +338,8 @@ protected:
     story* story_{nullptr};
     finding finding_{};
     phase phase_{phase::outside};
+    std::uint64_t number_{0};                       // of this execution
+    std::source_location announced_[max_actors]{};  // where, while a story is told
     std::vector<actor> actors_;
     process running_{0};
     actor* me_{nullptr};           // actors_[running_]

@@ -81,6 +81,7 @@ struct plan {
     wake_rule wakes{wake_rule::strict};
     after_finding on_finding{after_finding::stop};
     story_kind story{story_kind::told};
+    std::string command{};  ///< what starts this search in a shell; reports repeat it with --replay
     /// Threads that divide a search (1 to 64; only `all`, `random` and `pct` are divided). The
     /// scenario runs in several of them at once, so what it shares beyond itself must be constant.
     /// Executions are the same for any number of workers. Of several findings random searches

@@ -12,7 +12,10 @@
 //     mmhold_explore --all [--jobs N] [--json FILE]
 //                    every scenario, every mutant; status 1 if one is not as it should be
 //     mmhold_explore --necessity [--json FILE]
-//                    every site switched off in turn
+//                    every site switched off in turn; status 1 if nobody needs one and no excuse is
+//                    given
+//     mmhold_explore --races [--json FILE]
+//                    which scenario and mutant shows which race; status 1 if one has neither
 
 #include <mmhold/explore/scenario_book.hpp>
 
@@ -86,7 +89,7 @@ inline bool write_file(std::string const& path, std::string const& text) {
 
 /// What the command line asks for.
 struct runner_options {
-    enum class deed : std::uint8_t { help, list, one, all, necessity };
+    enum class deed : std::uint8_t { help, list, one, all, necessity, races };
     deed what{deed::help};
     std::string scenario{};
     std::string mutant{};
@@ -170,6 +173,8 @@ inline void set_weakening(runner_options& o, std::string const& text) {
             o.what = deed::all;
         } else if (name == "--necessity") {
             o.what = deed::necessity;
+        } else if (name == "--races") {
+            o.what = deed::races;
         } else if (name == "--reuse") {
             o.how.reuse = heap_reuse::always;
         } else if (i + 1 < count && name == "--jobs" && set_jobs(o, arguments[i + 1])) {
@@ -256,8 +261,14 @@ inline void print_record(run_record const& r) {
 
 [[nodiscard]] inline int run_necessity(scenario_book const& book, runner_options const& o) {
     std::vector<std::string> items;
+    int without_reason = 0;
     for (auto const& n : necessity(book)) {
-        auto const needed = n.scenario.empty() ? std::string{"nobody"} : n.scenario;
+        auto const excuse =
+            std::string{n.scenario.empty() ? book.excuse_of(n.where.name, n.how) : ""};
+        without_reason += n.scenario.empty() && excuse.empty();
+        auto const needed = !n.scenario.empty() ? n.scenario
+                            : excuse.empty()    ? std::string{"nobody"}
+                                                : "excused: " + excuse;
         std::printf("%-28s %-11s %-8s %-42s %-6s %s\n", n.where.name.c_str(),
                     std::string{to_string(n.where.kind)}.c_str(),
                     std::string{to_string(n.how)}.c_str(), needed.c_str(),
@@ -266,11 +277,40 @@ inline void print_record(run_record const& r) {
         items.push_back("{\"site\": " + json_text(n.where.name) +
                         ", \"kind\": " + json_text(to_string(n.where.kind)) + ", \"weakened\": " +
                         json_text(to_string(n.how)) + ", \"needed_by\": " + json_text(n.scenario) +
-                        ", \"model\": " + json_text(n.scenario.empty() ? "" : to_string(n.model)) +
+                        ", \"excuse\": " + json_text(excuse) + ", \"model\": " +
+                        json_text(n.scenario.empty() ? "" : to_string(n.model)) +
                         ", \"finding\": " + json_text(to_string(n.finding)) +
                         ", \"executions\": " + std::to_string(n.executions) + "}");
     }
-    return o.json.empty() || write_file(o.json, json_list(items)) ? 0 : 2;
+    if (!o.json.empty() && !write_file(o.json, json_list(items))) return 2;
+    return without_reason == 0 ? 0 : 1;
+}
+
+/// Which scenario, and which mutant of it, shows which race. Nothing is searched.
+[[nodiscard]] inline int run_races(scenario_book const& book, runner_options const& o) {
+    std::vector<std::string> items;
+    int open = 0;
+    for (auto const& r : book.races()) {
+        std::printf("%2d  %s\n", r.number, r.about.c_str());
+        for (auto const& name : r.scenarios) {
+            auto const mutants = book.mutants_of(name);
+            bool const shown = book.find(name) != nullptr && !mutants.empty();
+            open += !shown;
+            std::printf("      %-40s%s\n", name.c_str(),
+                        shown ? "" : "   <== NO SUCH SCENARIO OR NO MUTANT");
+            std::string names;
+            for (auto const& m : mutants) {
+                std::printf("          %s\n", m.c_str());
+                names += (names.empty() ? "" : ", ") + json_text(m);
+            }
+            items.push_back("{\"race\": " + std::to_string(r.number) + ", \"about\": " +
+                            json_text(r.about) + ", \"scenario\": " + json_text(name) +
+                            ", \"mutants\": [" + names + "]}");
+        }
+    }
+    std::printf("%zu races, %d scenarios missing\n", book.races().size(), open);
+    if (!o.json.empty() && !write_file(o.json, json_list(items))) return 2;
+    return open == 0 ? 0 : 1;
 }
 
 [[nodiscard]] inline int run_one(scenario_book const& book, runner_options const& o) {
@@ -306,11 +346,13 @@ inline void print_record(run_record const& r) {
         case deed::one: return detail::run_one(book, o);
         case deed::all: return detail::run_all(book, o);
         case deed::necessity: return detail::run_necessity(book, o);
+        case deed::races: return detail::run_races(book, o);
         case deed::help: break;
     }
     std::fprintf(
         stderr,
-        "usage: %s --list | --scenario NAME | --all | --necessity  (see explore/runner.hpp)\n",
+        "usage: %s --list | --scenario NAME | --all | --necessity | --races\n"
+        "(see explore/runner.hpp)\n",
         count > 0 ? arguments[0] : "mmhold_explore");
     return 2;
 }

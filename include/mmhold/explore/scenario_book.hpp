@@ -32,6 +32,20 @@ struct scenario_entry {
     [[nodiscard]] bool is_mutant() const noexcept { return !mutant_of.empty(); }
 };
 
+/// A race that a table of races asks about (gup-semantics §6.2), and which scenarios show it.
+struct known_race {
+    int number{0};
+    std::string about;                   ///< the race and the line of defence
+    std::vector<std::string> scenarios;  ///< by name; each with a mutant that lacks the defence
+};
+
+/// A site that no scenario can need, and why it stays all the same.
+struct excused_site {
+    std::string name;
+    weakening how{weakening::off};
+    std::string reason;  ///< one sentence
+};
+
 /// A named list of scenarios.
 class scenario_book {
 public:
@@ -48,7 +62,31 @@ public:
         entries_.push_back(
             {std::move(name), std::move(about), std::move(of), how_far, detail::functions_of<S>()});
     }
+    /// Race `number` is shown by these scenarios.
+    void add_race(int number, std::string about, std::vector<std::string> scenarios) {
+        races_.push_back({number, std::move(about), std::move(scenarios)});
+    }
+    /// Weakening this site breaks nothing, for a reason.
+    void excuse(std::string name, weakening how, std::string reason) {
+        excused_.push_back({std::move(name), how, std::move(reason)});
+    }
     [[nodiscard]] std::vector<scenario_entry> const& entries() const noexcept { return entries_; }
+    [[nodiscard]] std::vector<known_race> const& races() const noexcept { return races_; }
+    /// Why this site stays although nobody needs it; empty: no reason is known.
+    [[nodiscard]] std::string_view excuse_of(std::string_view name, weakening how) const noexcept {
+        for (auto const& e : excused_) {
+            if (e.name == name && e.how == how) return e.reason;
+        }
+        return {};
+    }
+    /// The names of the mutants of a scenario.
+    [[nodiscard]] std::vector<std::string> mutants_of(std::string_view name) const {
+        std::vector<std::string> names;
+        for (auto const& e : entries_) {
+            if (e.mutant_of == name) names.push_back(e.name);
+        }
+        return names;
+    }
     /// The scenario of that name – with `mutant`, that mutant of it; nullptr: unknown.
     [[nodiscard]] scenario_entry const* find(std::string_view name,
                                              std::string_view mutant = {}) const noexcept {
@@ -62,6 +100,8 @@ public:
 
 private:
     std::vector<scenario_entry> entries_{};
+    std::vector<known_race> races_{};
+    std::vector<excused_site> excused_{};
 };
 
 /// Searches one entry.

@@ -153,13 +153,9 @@ private:
         leave(ending::complete);
     }
     void judge_end() {
-        if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
-            fail(finding_kind::lost_wakeup, [&] {
-                return std::string{actor_text(wait->waiter) + " may sleep for ever on " +
-                                   name_of(wait->location) + ": step " +
-                                   std::to_string(wait->made_true_at) +
-                                   " made it true and nobody notified"};
-            });
+        if (auto const* const wait = wakes_.unanswered(notify_after()); wait != nullptr) {
+            if (story_ != nullptr && search_.tracks()) story_->mark_step(wait->made_true_at);
+            fail(finding_kind::lost_wakeup, [&] { return lost_wakeup_text(*wait); });
         }
         for (auto const& b : heap_.blocks()) {
             if (b.alive) {
@@ -169,6 +165,23 @@ private:
                 });
             }
         }
+    }
+
+    /// Does a notify come after the write that ended a wait? It is no step; what is known of it is
+    /// which step of its caller it follows. With event clocks it must come after the write in every
+    /// order of the same steps.
+    [[nodiscard]] auto notify_after() const noexcept {
+        return [this](wake_ledger::call const& c, wake_ledger::wait const& w) {
+            if (!search_.tracks()) return wake_ledger::as_it_happened{}(c, w);
+            return search_.must_follow(c.steps_before - 1, c.by, w.made_true_at);
+        };
+    }
+    [[nodiscard]] std::string lost_wakeup_text(wake_ledger::wait const& w) const {
+        auto text = actor_text(w.waiter) + " may sleep for ever on " + name_of(w.location);
+        text += search_.tracks() ? ": " + actor_text(search_.who_did(w.made_true_at)) +
+                                       " made it true at step " + std::to_string(w.made_true_at)
+                                 : std::string{": it became true"};
+        return text + " and no notify came after that" + wakes_.calls_in_words(w, notify_after());
     }
 
     static void act(void* self) {
@@ -268,18 +281,18 @@ private:
         if (story_ != nullptr) {
             story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
         }
-        if (oldest.notified != 0) pass_on_notify(oldest);
+        if (oldest.notified != 0) pass_on_notify(oldest, owner);
         buffer.pop(static_cast<std::int16_t>(depth()));
         commit();
         if (watched_) after_watched_step();
     }
     /// A notify that followed a buffered store counts when the store is there.
-    void pass_on_notify(buffered_store const& store) {
+    void pass_on_notify(buffered_store const& store, process owner) {
         if (store.notified == wake_ledger::everybody) {
-            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all);
+            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all, owner);
         }
         for (int i = 0; i < store.notified; ++i) {
-            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one);
+            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one, owner);
         }
     }
 
@@ -320,6 +333,7 @@ private:
             phase_ = phase::observing;
             scenario_.blocked(scenario_object_);
         }
+        if (story_ != nullptr) tell_waiting();
         finding_.kind = finding_kind::deadlock;
         finding_.headline = deadlock_text();
         leave(ending::deadlock);

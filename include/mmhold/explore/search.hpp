@@ -29,6 +29,14 @@ public:
     [[nodiscard]] bool tracks() const noexcept { return reduces() || kind_ == search_kind::replay; }
     /// Was the choice at the present depth made in an earlier execution?
     [[nodiscard]] bool repeating() const noexcept { return depth_ < forced_; }
+    /// The step that wrote the word last; -1: none, or this search does not keep track.
+    [[nodiscard]] int last_write_of(std::uint32_t word) {
+        return tracks() ? usage_of(word).last_write : -1;
+    }
+    /// The actor whose step (or whose buffer's step) that was.
+    [[nodiscard]] process who_did(int step) const noexcept {
+        return owner_of(node_at(step).who.who);
+    }
     [[nodiscard]] process repeated() const noexcept { return node_at(depth_).who.who; }
     [[nodiscard]] std::uint8_t repeated_store() const noexcept { return node_at(depth_).who.back; }
     /// Was the next step taken in an earlier execution, after the same steps? Then it was judged

@@ -77,6 +77,15 @@ private:
     std::atomic<bool> spent_{false};
 };
 
+/// The token of the finding that `x` has just made.
+[[nodiscard]] inline std::string token_of(exploration& x) {
+    std::string token;
+    if (x.found().kind == finding_kind::lock_order) {
+        for (auto const& way : x.other_chains()) token += to_token(way) + '+';
+    }
+    return token + to_token(x.choices().choices());
+}
+
 /// Runs the next execution of `x` and adds it to `v`. `number` is the count of it, from 1. True: it
 /// shows something wrong.
 inline bool run_next(exploration& x, verdict& v, std::uint64_t number) {
@@ -90,7 +99,7 @@ inline bool run_next(exploration& x, verdict& v, std::uint64_t number) {
     if (bad && !v.found()) {
         v.first = x.found();
         v.first.at_execution = number;
-        v.first.token = to_token(x.choices().choices());
+        v.first.token = token_of(x);
     }
     return bad;
 }

@@ -21,8 +21,9 @@ namespace mmhold {
 /// zeroed frame of its own, writable if the vma is. Where something is mapped: present_page. (What
 /// handle_pte_fault and do_anonymous_page do, without swap and without large pages.)
 ///
-/// Never waits, never drops the mm lock. Shared anonymous memory belongs to this address space
-/// alone: no object keeps its pages once they are unmapped. A cheap view of an address space.
+/// Never waits, never drops the mm lock. Does not look at a vma's object: shared memory that it
+/// fills belongs to this address space alone, and nothing keeps its pages once they are unmapped.
+/// (dispatch sends vmas with an object to file_backed.) A cheap view of an address space.
 template<class Space>
 class anonymous {
 public:

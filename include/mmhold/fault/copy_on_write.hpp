@@ -5,7 +5,7 @@
 // that is present and read-only. The rules of do_wp_page, gup-semantics §4.3:
 //
 //   zero page                      copy, always
-//   shared mapping                 nothing to copy: make the entry writable
+//   shared mapping                 nothing to copy: make the entry writable, mark the page dirty
 //   anonymous and exclusive        ours alone: reuse
 //   anonymous, one reference       nobody else is left: becomes exclusive, reuse
 //   anything else                  copy to a fresh exclusive page
@@ -108,6 +108,10 @@ private:
         leaf.writable = permits(site.area->prot, access::write);
         leaf.accessed = leaf.dirty = leaf.soft_dirty = true;
         (void)entry.replace(leaf);  // what the hardware may have set meanwhile is set here too
+        // After the entry is writable: page_cache.hpp, write-back.
+        if (site.area->flags.has(vma_flag::shared) && frames.contains(page)) {
+            frames.mark_dirty(page);
+        }
         return {};
     }
 

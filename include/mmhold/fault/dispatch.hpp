@@ -7,6 +7,7 @@
 #include <mmhold/fault/fault_handler.hpp>
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
+#include <mmhold/fault/file_backed.hpp>
 #include <mmhold/fault/present_page.hpp>
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/lock/held.hpp>
@@ -21,11 +22,12 @@ namespace mmhold {
 /// The page-fault entry of an address space (handle_mm_fault): finds the vma and lets the right
 /// handler answer.
 ///
-/// By the vma's source, if it has one: userfault, blocking, custom_source. Else by its kind:
-/// anonymous memory, heap, stack, and shared memory without a file: anonymous. Every other kind –
-/// files, vdso and vvar, the vsyscall page, shared memory with a file – has no model yet: what is
-/// mapped is handled like any present page (a write to a private vdso page makes a copy), but
-/// nothing new is mapped: bad_address. Device memory (io, pfnmap), hugetlb: bad_address always.
+/// By the vma's source, if it has one: userfault, blocking, custom_source. Else by its object, if
+/// it has one: file_backed. Else by its kind: anonymous memory, heap, stack, and shared memory
+/// without a file: anonymous. Every other kind – vdso and vvar, the vsyscall page, files without an
+/// object – has no model: what is mapped is handled like any present page (a write to a private
+/// vdso page makes a copy), but nothing new is mapped: bad_address. Device memory (io, pfnmap),
+/// hugetlb: bad_address always.
 ///
 /// A fault with fault_flag::user is checked against the vma's permissions (permitted_by_vma);
 /// without, the caller has done so, or may overrule them. Blocks where the source blocks. A cheap
@@ -40,7 +42,11 @@ public:
     static constexpr bool may_block = true;
 
     constexpr explicit dispatch(Space& space) noexcept
-        : space_{space}, present_{space}, anonymous_{space}, blocking_{space} {}
+        : space_{space},
+          present_{space},
+          anonymous_{space},
+          blocking_{space},
+          file_backed_{space} {}
 
     /// As FaultHandler says; outcomes are those of the handler in charge. No vma, or an access
     /// that is not permitted: failed with bad_address.
@@ -56,6 +62,7 @@ public:
         constexpr vma_flags no_model{vma_flag::io, vma_flag::pfnmap, vma_flag::hugetlb};
         if (area.flags.has_any(no_model)) return outcome::failed(errc::bad_address);
         if (area.source != nullptr) return ask(*area.source, *site, authority, me);
+        if (area.object != nullptr) return file_backed_.answer(*site, authority, me);
         if (starts_out_zero(area)) return anonymous_.answer(*site, me);
         auto const present = present_.answer(*site, me);
         if (present && *present) return outcome::installed();
@@ -94,6 +101,7 @@ private:
     present_page<Space> present_;
     anonymous<Space> anonymous_;
     blocking<Space> blocking_;
+    file_backed<Space> file_backed_;
 };
 
 static_assert(FaultHandler<dispatch<detail::constexpr_space>, detail::constexpr_space::lock_type>);

@@ -27,12 +27,15 @@ enum class install_for : std::uint8_t {
 };
 
 /// The entry for `page` in `area`: the vma's permissions and key. Write permission is given to
-/// what is written now and to shared mappings; private ones keep it back until the first write.
+/// what is written now and to shared mappings; private ones, and those of objects that want to be
+/// told, keep it back until the first write.
 [[nodiscard]] constexpr page_entry leaf_for(vma const& area, pfn page, install_for why) noexcept {
     auto leaf = page_entry::leaf_to(page, area.prot);
     leaf.pkey = area.pkey;
     auto const writes_now = why == install_for::writing;
-    leaf.writable = leaf.writable && (writes_now || area.flags.has(vma_flag::shared));
+    auto const from_the_start =
+        area.flags.has(vma_flag::shared) && !area.flags.has(vma_flag::dirty_tracked);
+    leaf.writable = leaf.writable && (writes_now || from_the_start);
     leaf.dirty = leaf.soft_dirty = writes_now;
     return leaf;
 }
@@ -46,8 +49,9 @@ enum class install_for : std::uint8_t {
 }
 
 /// A zeroed frame to back a page of `area`: anonymous for a private mapping – and exclusive,
-/// since nobody else can have it yet –, shared memory for a shared one. Its one reference is the
-/// caller's. Error: no_memory.
+/// since nobody else can have it yet –, shared memory for a shared one. Secret memory says so on
+/// its frame as well: the lockless walk knows no vma (gup-semantics §4.6, §6.2 #26). Its one
+/// reference is the caller's. Error: no_memory.
 template<class Space>
 [[nodiscard]] constexpr result<pfn> allocate_page_for(Space& space, vma const& area) noexcept {
     Space::machine::note(claim::used, &area);
@@ -60,6 +64,7 @@ template<class Space>
     } else {
         frames.set_exclusive(*page);
     }
+    if (area.flags.has(vma_flag::secret)) frames.add_attributes(*page, frame_attribute::secret);
     return page;
 }
 

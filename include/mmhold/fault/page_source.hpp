@@ -13,10 +13,10 @@
 // wakes under that lock, so nobody touches a request, or its task, that is gone.
 //
 // There is no page cache behind it: each fault is a request of its own, and pages are not shared
-// between mappings.
+// between mappings. A file with a cache: file_object.hpp.
 
 #include <mmhold/config.hpp>
-#include <mmhold/fault/userfault_fill.hpp>
+#include <mmhold/fault/page_request.hpp>
 #include <mmhold/fault/wait_line.hpp>
 #include <mmhold/lock/spin_lock.hpp>
 #include <mmhold/machine/task.hpp>
@@ -29,15 +29,6 @@
 #include <optional>
 
 namespace mmhold {
-
-/// One page that a task waits for.
-struct page_request {
-    std::uint64_t file{0};  ///< of the vma
-    std::uint64_t page{0};  ///< of the file; for a mapping without a file: of the address space
-    std::uint64_t id{0};    ///< counts the requests of one source, from 1
-
-    friend constexpr bool operator==(page_request const&, page_request const&) = default;
-};
 
 /// Where `blocking` gets its pages from. Name it in mmap_request::source.
 ///

@@ -19,6 +19,7 @@
 #include <mmhold/fault/fault_handler.hpp>
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
+#include <mmhold/fault/file_backed.hpp>
 #include <mmhold/fault/present_page.hpp>
 #include <mmhold/fault/userfault_fill.hpp>
 #include <mmhold/fault/userfault_queue.hpp>
@@ -187,6 +188,9 @@ public:
     constexpr outcome answer(fault_site const& site, lock_authority<lock_type>& authority,
                              cpu_type& me) {
         auto const present = present_.answer(site, me);
+        if (!present && object_answers(site)) {
+            return file_backed<Space>{space_}.answer(site, authority, me);
+        }
         if (!present) return ask_pager(site, authority, me);
         return *present ? outcome::installed() : outcome::failed(present->error());
     }
@@ -236,6 +240,14 @@ public:
     }
 
 private:
+    /// Shared memory is missing where its object has no page, not where no entry is (§3, first
+    /// paragraph); behind its end nobody is asked.
+    [[nodiscard]] static constexpr bool object_answers(fault_site const& site) noexcept {
+        if (site.area->object == nullptr) return false;
+        auto& object = static_cast<typename Space::object_type&>(*site.area->object);
+        return object.needs_no_page(site.area->file_page_at(site.page()));
+    }
+
     /// gup-semantics §3. Rows 1 – 7, then the event.
     constexpr outcome ask_pager(fault_site const& site, lock_authority<lock_type>& authority,
                                 cpu_type& me) {

@@ -2,18 +2,16 @@
 #pragma once
 
 #include <mmhold/fault/install.hpp>
+#include <mmhold/fault/page_request.hpp>
 #include <mmhold/lock/held.hpp>
+#include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/errc.hpp>
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
-#include <concepts>
-#include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace mmhold {
 
@@ -32,22 +30,30 @@ struct [[nodiscard]] userfault_filled {
     friend constexpr bool operator==(userfault_filled const&, userfault_filled const&) = default;
 };
 
-/// Writes the contents of page `n` of a range into `bytes`, which is one page long – or empty, if
-/// the frame pool owns no bytes.
-template<class F>
-concept PageFiller = std::invocable<F&, std::uint64_t, std::span<std::byte>>;
-
-/// A PageFiller that takes one page after the other from a buffer.
-struct bytes_from {
-    std::span<std::byte const> source;
-
-    /// Copies page `n` of the buffer.
-    constexpr void operator()(std::uint64_t n, std::span<std::byte> bytes) const {
-        if (!bytes.empty()) {
-            std::ranges::copy(source.subspan(n * page_size, page_size), bytes.begin());
-        }
+/// Puts a frame, of which the caller has the only reference, in place at `at`, in a vma that may
+/// show an object: a page of a shared mapping becomes the object's, a private one must stand in
+/// front of its end. Mm lock: held. Errors: exists – something is mapped there, or the object has a
+/// page there; bad_address – behind the object's end; no_memory. Then the caller's reference is
+/// given back; if a table could not be created, the object keeps the page.
+template<class Space, class Cpu>
+[[nodiscard]] constexpr result<void> install_fresh_page(Space& space, Cpu& me, vma const& area,
+                                                        virt_addr at, pfn page, install_for why) {
+    auto const leaf = leaf_for(area, page, why);
+    if (area.object == nullptr) return install_page(space, me, at, leaf);
+    auto& object = static_cast<typename Space::object_type&>(*area.object);
+    auto const index = area.file_page_at(at);
+    auto const install = [&] { return install_leaf(space, me, at, leaf); };
+    auto outcome = result<void>{};
+    if (!area.flags.has(vma_flag::shared)) {
+        outcome = object.while_in_front_of_end(index, install);
+    } else if (outcome = object.add(index, page); outcome) {
+        space.frames().get(page);
+        outcome = object.while_cached(index, page, install);
+        space.frames().put(page);
     }
-};
+    if (!outcome) space.frames().put(page);
+    return outcome;
+}
 
 /// Puts frames filled by `Fill` in place: present, dirty, writable if the vma is.
 template<class Space, PageFiller Fill>
@@ -61,7 +67,7 @@ public:
         auto const page = allocate_page_for(space_, area);
         if (!page) return page.error();
         fill_(n, space_.frames().bytes(*page));
-        return install_page(space_, me, at, leaf_for(area, *page, install_for::writing));
+        return install_fresh_page(space_, me, area, at, *page, install_for::writing);
     }
 
 private:
@@ -83,7 +89,7 @@ public:
         }
         auto const page = allocate_page_for(space_, area);
         if (!page) return page.error();
-        return install_page(space_, me, at, leaf_for(area, *page, install_for::reading));
+        return install_fresh_page(space_, me, area, at, *page, install_for::reading);
     }
 
 private:

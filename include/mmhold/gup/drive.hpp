@@ -109,8 +109,12 @@ private:
         report(event_kind::fault_end, fault.at.value, static_cast<std::uint64_t>(outcome.kind()));
         report_retry(fault, outcome.kind());
         auto const ask_again = outcome.kind() == fault_kind::pending;
+        auto const retry = outcome.kind() == fault_kind::retry_lock_dropped;
         op_.fault_answered(std::move(outcome), *held_);
-        if (ask_again) machine::relax();
+        // RETRY with nothing to wait for: somebody is about to change what this fault meets (a
+        // userfault that is being closed waits for the mm lock). He must get in between.
+        auto const nothing_to_wait_for = retry && op_.need().what == gup_need::kind::take_lock;
+        if (ask_again || nothing_to_wait_for) machine::relax();
     }
 
     constexpr void report_retry(fault_request const& fault, fault_kind came_to) noexcept {

@@ -11,8 +11,9 @@
 // Nobody     (gup_fast) looks at page tables and frames only, never at the layout.
 //
 // munmap     refuse what can be refused, reserve memory → clear entries, flush, release pages →
-//            take the mappings out → unlink empty tables, flush, retire them.   (gup-semantics
-//            §6.1)
+//            tell the objects, take the mappings out → unlink empty tables, flush, retire them.
+//            (gup-semantics §6.1) Who truncates an object walks page tables without the mm lock; it
+//            is told before they go (object_mappings.hpp).
 // dontneed   lock shared → clear entries, flush, release pages → retire tables that became empty.
 // mprotect   mapping by mapping: change entries, flush → change the mapping.
 // exit       lock shared: clear entries, flush, release pages → lock exclusive: unlink all tables,
@@ -31,6 +32,8 @@
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/object_mappings.hpp>
+#include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/resident_set.hpp>
 #include <mmhold/space/space_config.hpp>
@@ -71,6 +74,7 @@ public:
     using pool_type = frame_pool<machine>;
     using table_type = page_table<format, tables_type>;
     using vma_ref_type = vma_ref<lock_type>;
+    using object_type = page_cache<address_space>;
 
     /// An empty space without observer and TLB.
     constexpr address_space(pool_type& frames, tables_type& tables, reclaimer& domain,
@@ -193,7 +197,8 @@ public:
     /// mmap(2): a new mapping; answers where it begins. Errors: invalid_argument – no pages, or a
     /// fixed place that is not page-aligned; no_memory – no room, outside of user space, too many
     /// mappings, memory exhausted; exists – fixed_noreplace; overflow – of the file's pages. After
-    /// an error nothing has changed.
+    /// an error nothing has changed. Shared anonymous memory gets an object of its own, which ends
+    /// with the last mapping of it.
     [[nodiscard]] constexpr result<virt_addr> mmap(cpu_type& me, mmap_request const& request) {
         return under_exclusive_lock<result<virt_addr>>(
             lock_, me.current(), [&](auto const& held) { return mmap_locked(held, me, request); });
@@ -204,8 +209,18 @@ public:
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
         auto const span = layout_.prepare_add(request);
         if (!span) return span.error();
-        if (auto const free = take_away(me, *span); !free) return free.error();
-        layout_.add(make_vma(request, *span));
+        auto object = new_object_link(request);
+        if (!object) return object.error();
+        if (auto const free = take_away(me, *span); !free) {
+            if (wants_own_object(request)) end_object(*object->object);
+            return free.error();
+        }
+        auto area = make_vma(request, *span);
+        area.object = object->object;
+        layout_.add(area);
+        if (area.object != nullptr) {
+            object->object->note_mapping(*this, *span, area.file_page, std::move(object->memory));
+        }
         notify<machine>(observer(), event_kind::mapped, me.id(), span->start().value,
                         span->pages());
         return span->start();
@@ -266,6 +281,21 @@ public:
         return {};
     }
 
+    /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let go.
+    /// Takes the lock. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be
+    /// split; invalid_argument – not all user space.
+    constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
+        return under_exclusive_lock<result<void>>(
+            lock_, me.current(), [&](auto const& held) -> result<void> {
+                if (auto const refused = admit(held, me); refused != errc::ok) return refused;
+                auto const mapped = layout_.mapped_part(span);
+                if (mapped.empty()) return span.empty() ? errc::ok : errc::no_memory;
+                if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
+                layout_.set_locked(mapped, how);
+                return mapped == span ? errc::ok : errc::no_memory;
+            });
+    }
+
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
     /// mapping whose pages must stay (locked, device memory), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
@@ -295,10 +325,10 @@ public:
     /// then, and as good as new. Cannot fail for want of memory.
     constexpr void unmap_all_locked(held_exclusive<lock_type> const& held, cpu_type& me) {
         if (admit(held, me) != errc::ok) return;
+        forget_all_objects(me);
         unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
         auto const emptied = table_.unmap(me, all_pages(), gone, flush());
-        auto const freed =
-            table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
+        auto const freed = table_.free_tables(me, all_pages(), virt_addr{}, limits().end, flush());
         machine::expect(emptied && freed, "unmap_all: no leaf reaches over the end of user space");
         layout_.clear();
     }
@@ -316,6 +346,7 @@ public:
     }
     constexpr void exit_locked(held_exclusive<lock_type> const& held, cpu_type& me) {
         if (admit(held, me) != errc::ok) return;
+        forget_all_objects(me);
         unmapped_pages<address_space> leftovers{*this, me, empty_tables::stay};
         table_.destroy(me, leftovers, flush());
         layout_.clear();
@@ -354,11 +385,67 @@ private:
         return valid() && me.valid() ? errc::ok : errc::no_memory;
     }
 
-    /// munmap, from where nothing but the splitting of a large leaf can fail.
+    /// What a new mapping needs of its object: nothing at all, if it has none.
+    struct object_link {
+        object_type* object{nullptr};
+        mapping_stretch<address_space> memory{};
+    };
+    [[nodiscard]] constexpr result<object_link> new_object_link(mmap_request const& request) {
+        auto const own = wants_own_object(request);
+        object_link link{static_cast<object_type*>(request.object), {}};
+        if (!own && link.object == nullptr) return link;
+        link.memory.fill();
+        if (link.memory.empty()) return errc::no_memory;
+        if (!own) return link;
+        link.object = machine::template create<object_type>(
+            frames_, kind_of_own_object(request), request.pages.value << page_shift,
+            dirty_tracking::off, object_owner::mappings);
+        if (link.object == nullptr) return errc::no_memory;
+        return link;
+    }
+    static constexpr void end_object(object_type& object) noexcept { machine::destroy(&object); }
+
+    /// Nothing of `span` is mapped any more: the objects that were are told. `memory` is for one
+    /// whose mapping loses its middle.
+    constexpr void forget_objects(page_span span, mapping_stretch<address_space>& memory) noexcept {
+        auto const& map = layout_.map();
+        for (auto index = map.find_at_or_above(span.start());
+             index < map.size() && map[index].span.overlaps(span); ++index) {
+            auto* const object = static_cast<object_type*>(map[index].object);
+            if (object == nullptr) continue;
+            auto const part = detail::common_pages(map[index].span, span);
+            auto const was_last = object->forget_mapping(*this, part, memory);
+            if (was_last && object->owner() == object_owner::mappings) end_object(*object);
+        }
+    }
+    [[nodiscard]] constexpr bool maps_objects(page_span span) const noexcept {
+        auto const& map = layout_.map();
+        for (auto index = map.find_at_or_above(span.start());
+             index < map.size() && map[index].span.overlaps(span); ++index) {
+            if (map[index].object != nullptr) return true;
+        }
+        return false;
+    }
+    /// Before the tables go: pages first, so that who truncates meanwhile finds them all.
+    constexpr void forget_all_objects(cpu_type& me) {
+        if (!maps_objects(all_pages())) return;
+        (void)drop_pages(me, all_pages());
+        mapping_stretch<address_space> unused;
+        forget_objects(all_pages(), unused);
+    }
+
+    /// munmap, from where nothing but the splitting of a large leaf can fail, and memory for the
+    /// bookkeeping of objects.
     constexpr result<void> take_away(cpu_type& me, page_span span) {
         if (!layout_.map().overlaps(span)) return {};
+        mapping_stretch<address_space> memory;
+        if (maps_objects(span)) {
+            memory.fill();
+            if (memory.empty()) return errc::no_memory;
+        }
         unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
         if (auto const done = table_.unmap(me, span, gone, flush()); !done) return done;
+        forget_objects(span, memory);
         layout_.remove(span);
         auto const& map = layout_.map();
         auto const above = map.find_at_or_above(span.start());

@@ -144,7 +144,7 @@ private:
             if (!table) return need(missing::table, level);
             into_ = *std::move(table);
         }
-        if (entry.is_marker()) return copy_marker(index, entry);
+        if (entry.is_marker()) return copy_marker(from, index, entry);
         if (must_copy(area, entry)) {
             if (level != 0) return need(missing::smaller_leaves, level);
             if (!spare_) return need(missing::page, level);
@@ -153,12 +153,14 @@ private:
         return put(index, share(area, from, index, at, entry));
     }
 
-    /// A swapped page is read back by each for itself. Nothing is moving: whoever moves pages holds
-    /// the mm lock.
-    constexpr onward copy_marker(unsigned index, page_entry entry) {
+    /// A swapped page is read back by each for itself, but is not exclusive any more. Nothing is
+    /// moving: whoever moves pages holds the mm lock.
+    constexpr onward copy_marker(guard& from, unsigned index, page_entry entry) {
         Space::machine::expect(!is_moving(entry), "fork: a page is moving under the mm lock");
-        if (is_swapped(entry) && !child_.swap()->duplicate(slot_of(entry))) {
-            return need(missing::slot_reference, 0);
+        if (is_swapped(entry)) {
+            if (!child_.swap()->duplicate(slot_of(entry))) return need(missing::slot_reference, 0);
+            entry = shared_swapped(entry);
+            from.set(index, entry);
         }
         entry.uffd_wp = entry.uffd_wp && keep_uffd_wp_;
         return put(index, entry);
@@ -311,9 +313,9 @@ private:
 /// not_supported for a large leaf that had to be split and cannot be: the child is empty again, and
 /// the parent has the same contents as before, some of it write-protected.
 ///
-/// Shared memory without a file is shared as far as it is present: there is no object behind it
-/// that would show the child what the parent maps later. A space that has been used before keeps
-/// its has_pinned().
+/// What shows an object, shared anonymous memory included, shows the same object in the child; the
+/// child joins the object's list behind its parent before pages are copied (object_mappings.hpp). A
+/// space that has been used before keeps its has_pinned().
 template<class Space, SourceHeir Heir = default_heir const>
 constexpr result<void> fork_locked(held_exclusive<typename Space::lock_type> const& parents,
                                    held_exclusive<typename Space::lock_type> const& childs,

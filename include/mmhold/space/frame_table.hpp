@@ -90,6 +90,14 @@ public:
     constexpr void mark_dirty(pfn page) noexcept {
         add_bits(head_index(page), detail::frame_state::dirty);
     }
+    /// Write-back begins: the folio counts as clean from now on. Answers whether it was dirty. Who
+    /// dirties it later marks it after having made it writable, so nothing is lost as long as the
+    /// caller write-protects its mappings after this and copies the contents after that.
+    constexpr bool take_dirty(pfn page) noexcept {
+        auto& word = frames_[head_index(page)].state;
+        auto const before = word.fetch_and(~detail::frame_state::dirty, relaxed);
+        return (before & detail::frame_state::dirty) != 0;
+    }
     /// Has the folio been looked at, so that it is better kept ("referenced")?
     [[nodiscard]] constexpr bool accessed(pfn page) const noexcept {
         return (folio_state(page) & detail::frame_state::accessed) != 0;
@@ -123,6 +131,15 @@ public:
         M::note(claim::reference_taken, &head, n);
         auto const before = head.mappings.fetch_sub(n, relaxed);
         M::expect(before >= n, "frame_table::remove_mappings: more than there were");
+    }
+    /// A reference of the caller's, to a small folio, is kept in a structure from now on, a page
+    /// cache; the caller takes it out of there again. No count changes: only a model machine wants
+    /// to know who answers for it.
+    constexpr void pass_reference(pfn page) const noexcept {
+        M::note(claim::reference_passed, &frames_[index(page)], 1);
+    }
+    constexpr void take_over_reference(pfn page) const noexcept {
+        M::note(claim::reference_taken, &frames_[index(page)], 1);
     }
     [[nodiscard]] constexpr std::uint32_t map_count(pfn page) const noexcept {
         return frames_[head_index(page)].mappings.load(relaxed);

@@ -11,6 +11,7 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -104,7 +105,7 @@ public:
         map_.merge_around(index, index + 1);
     }
 
-    /// May `span` get another fault source? Errors: invalid_argument – empty, or not all user
+    /// May `span` get another fault source, or be locked? Errors: invalid_argument – empty, or not all user
     /// space; no_memory – too many vmas.
     [[nodiscard]] constexpr result<void> prepare_source(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
@@ -116,16 +117,27 @@ public:
 
     /// Lets `source` answer the faults of all vmas in `span`; nullptr: the handlers of their kinds.
     constexpr void set_source(page_span span, fault_source* source) noexcept {
-        cut_at(span.start());
-        cut_at(span.end());
-        auto const first = map_.find_at_or_above(span.start());
-        auto const last = map_.find_at_or_above(span.end());
-        for (auto index = first; index < last; ++index) {
-            auto area = map_[index];
-            area.source = source;
-            map_.replace(index, area);
+        change_each(span, [source](vma& area) { area.source = source; });
+    }
+
+    /// Marks the vmas in `span` as locked, or not locked any more, as mlock and munlock do: all but
+    /// those whose pages no one could take away. Prepared by prepare_source().
+    constexpr void set_locked(page_span span, mark_locked how) noexcept {
+        change_each(span, [how](vma& area) {
+            if (!can_be_locked(area)) return;
+            area.flags = area.flags.without(vma_flag::locked)
+                             .with_if(how == mark_locked::yes, vma_flag::locked);
+        });
+    }
+
+    /// The part of `span` in front of the first hole.
+    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
+        auto at = span.start();
+        auto index = map_.find_at_or_above(at);
+        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
+            at = map_[index++].span.end();
         }
-        map_.merge_around(first, last);
+        return detail::pages_between(span.start(), std::min(at, span.end()));
     }
 
     /// Forgets all vmas.
@@ -145,6 +157,19 @@ private:
         auto const index = map_.find(span.start());
         if (index == vma_map<M>::npos) return false;
         return map_[index].span.start() < span.start() && span.end() < map_[index].span.end();
+    }
+    template<class Change>
+    constexpr void change_each(page_span span, Change change) noexcept {
+        cut_at(span.start());
+        cut_at(span.end());
+        auto const first = map_.find_at_or_above(span.start());
+        auto const last = map_.find_at_or_above(span.end());
+        for (auto index = first; index < last; ++index) {
+            auto area = map_[index];
+            change(area);
+            map_.replace(index, area);
+        }
+        map_.merge_around(first, last);
     }
     constexpr void cut_at(virt_addr at) noexcept {
         auto const cut = map_.split(at);

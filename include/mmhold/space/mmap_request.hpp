@@ -31,10 +31,24 @@ struct mmap_request {
     vma_flags properties{};     ///< what a driver sets: io, pfnmap, locked, grows_down ...
     std::uint8_t pkey{0};
     fault_source* source{nullptr};
-    std::uint64_t file{0};       ///< which file; 0: none
-    std::uint64_t file_page{0};  ///< the first page of the file to be mapped
+    memory_object* object{nullptr};  ///< see page_cache::request()
+    std::uint64_t file{0};           ///< which file; 0: none
+    std::uint64_t file_page{0};      ///< the first page of the file or object to be mapped
     vma_name name{};
 };
+
+/// Does the mapping get shared memory of its own, which its forked children share (shared and
+/// anonymous, nothing named that answers for it)?
+[[nodiscard]] constexpr bool wants_own_object(mmap_request const& request) noexcept {
+    return request.flags.has(mmap_flag::shared) && request.kind == vma_kind::anonymous &&
+           request.source == nullptr && request.object == nullptr && request.file == 0;
+}
+
+/// What kind of object that is: secret memory is known to the lockless walk by its frames alone
+/// (gup-semantics §4.6).
+[[nodiscard]] constexpr object_kind kind_of_own_object(mmap_request const& request) noexcept {
+    return request.properties.has(vma_flag::secret) ? object_kind::secret : object_kind::shmem;
+}
 
 /// Could a request be granted by any address space? The checks of mmap(2) that look at nothing
 /// else.
@@ -45,7 +59,8 @@ struct mmap_request {
                                                 virt_addr end) noexcept {
     if (request.pages.value == 0) return errc::invalid_argument;
     auto const whole_file_fits = request.file_page <= ~std::uint64_t{0} - request.pages.value;
-    if (request.file != 0 && !whole_file_fits) return errc::overflow;
+    auto const counted = request.file != 0 || request.object != nullptr;
+    if (counted && !whole_file_fits) return errc::overflow;
     return request.pages.value > (end.value >> page_shift) ? errc::no_memory : errc::ok;
 }
 
@@ -61,6 +76,7 @@ struct mmap_request {
     area.kind = shared && request.kind == vma_kind::anonymous ? vma_kind::shmem : request.kind;
     area.pkey = request.pkey;
     area.source = request.source;
+    area.object = request.object;
     area.file = request.file;
     area.file_page = request.file_page;
     area.name = request.name;
@@ -81,6 +97,7 @@ struct mmap_request {
     request.properties = area.flags;
     request.pkey = area.pkey;
     request.source = area.source;
+    request.object = area.object;
     request.file = area.file;
     request.file_page = area.file_page;
     request.name = area.name;

@@ -141,6 +141,7 @@ constexpr bool wants_large_leaves(layout_limits const& limits,
                                   mmap_request const& request) noexcept {
     if (limits.large_leaf_pages == 0 || request.kind != vma_kind::anonymous) return false;
     return !request.flags.has(mmap_flag::shared) && request.file == 0 &&
+           request.object == nullptr &&
            request.pages.value % limits.large_leaf_pages == 0;
 }
 

@@ -8,7 +8,6 @@
 //           frees (gup-semantics §6.1, §6.2 #14). page_table::unmap keeps that order.
 
 #include <mmhold/paging/page_format.hpp>
-#include <mmhold/paging/unmap.hpp>
 #include <mmhold/vocab/address.hpp>
 
 #include <array>

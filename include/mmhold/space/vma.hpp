@@ -46,6 +46,9 @@ enum class vma_flag : std::uint16_t {
 };
 using vma_flags = flag_set<vma_flag>;
 
+/// Are vmas to be marked as locked (mlock), or not any more (munlock)?
+enum class mark_locked : std::uint8_t { no, yes };
+
 /// Which kind of object answers the faults of a vma.
 enum class source_kind : std::uint8_t { userfault, blocking, custom };
 
@@ -64,6 +67,30 @@ protected:
 
 private:
     source_kind kind_;
+};
+
+/// What kind of memory lies behind an object.
+enum class object_kind : std::uint8_t {
+    shmem,   ///< shared memory: zero at first, and nowhere else (memfd, shared anonymous)
+    secret,  ///< memfd_secret: as shmem, but only cpus may look at it
+    file,    ///< a file: its pages must be read in
+};
+
+/// Base of what a mapping may show pages of: page_cache. Outlives every vma that names it – or ends
+/// with the last one, if it belongs to its mappings.
+class memory_object {
+public:
+    memory_object(memory_object const&) = delete;
+    memory_object& operator=(memory_object const&) = delete;
+    /// Tells what is behind it, and whether it is a file_object.
+    [[nodiscard]] constexpr object_kind kind() const noexcept { return kind_; }
+
+protected:
+    constexpr explicit memory_object(object_kind kind) noexcept : kind_{kind} {}
+    constexpr ~memory_object() = default;
+
+private:
+    object_kind kind_;
 };
 
 /// The name of a mapping as /proc/PID/maps shows it, cut to its last 31 characters.
@@ -110,16 +137,26 @@ struct vma {
     vma_flags flags{};
     vma_kind kind{vma_kind::anonymous};
     std::uint8_t pkey{0};           ///< protection key
-    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of `kind`
+    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of what backs it
+    memory_object* object{nullptr};  ///< whose pages it shows; nullptr: nobody's, or not modelled
     std::uint64_t file{0};          ///< which file, by any number of the host's; 0: none
-    std::uint64_t file_page{0};     ///< the file's page behind the first page of the span
+    std::uint64_t file_page{0};     ///< the page of file or object behind the span's first page
     vma_name name{};
+
+    /// Do its pages have numbers in a file or an object?
+    [[nodiscard]] constexpr bool has_file_pages() const noexcept {
+        return file != 0 || object != nullptr;
+    }
+    /// The number that the page at `at`, inside the span, has in the file or object.
+    [[nodiscard]] constexpr std::uint64_t file_page_at(virt_addr at) const noexcept {
+        return file_page + ((at.value - span.start().value) >> page_shift);
+    }
 
     /// The part of the mapping that lies over `part`, a subspan of `span`.
     [[nodiscard]] constexpr vma cut_to(page_span part) const noexcept {
         auto cut = *this;
         cut.span = part;
-        if (file != 0) cut.file_page += (part.start().value - span.start().value) >> page_shift;
+        if (has_file_pages()) cut.file_page = file_page_at(part.start());
         return cut;
     }
 
@@ -143,6 +180,13 @@ struct vma {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
 }
 
+/// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor secret
+/// memory, which is locked from the start and stays so.)
+[[nodiscard]] constexpr bool can_be_locked(vma const& area) noexcept {
+    return !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
+                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret});
+}
+
 /// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
 [[nodiscard]] constexpr bool mergeable(vma const& lower, vma const& upper) noexcept {
     constexpr vma_flags never{vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand};
@@ -152,7 +196,7 @@ struct vma {
     if (lower.span.end() != upper.span.start()) return false;
     auto expected = lower;
     expected.span = upper.span;
-    if (lower.file != 0) expected.file_page += lower.span.pages();
+    if (lower.has_file_pages()) expected.file_page += lower.span.pages();
     return expected == upper;
 }
 

@@ -190,21 +190,28 @@ private:
         walk.now_ = cursor::stage::answered;
     }
 
-    /// "Folio allowed" (§5.4, last paragraph) and must-unshare with the vma unknown (§4.2).
+    /// "Folio allowed" (§5.4, last paragraph): looked at for single pages, which may be secret, and
+    /// before a long-term pin for writing. A page whose file has let go of it is left to the slow
+    /// path then, whatever is wanted of it.
+    [[nodiscard]] constexpr bool allowed(walk_request const& request, pfn page) const noexcept {
+        auto const& frames = space_.frames();
+        auto const longterm_write = request.how == holding::pin &&
+                                    request.flags.has(gup_flag::longterm) &&
+                                    request.flags.has(gup_flag::write);
+        if (!longterm_write && frames.order_of(page) != 0) return true;
+        auto const attributes = frames.attributes(page);
+        if (attributes.has_any({frame_attribute::secret, frame_attribute::truncated})) return false;
+        auto const own = frames.kind(page) == frame_kind::anonymous;
+        return own || !longterm_write || attributes.has(frame_attribute::shmem);
+    }
+
+    /// "Folio allowed" and must-unshare with the vma unknown (§4.2).
     [[nodiscard]] constexpr bool may_keep(cursor const& walk) const noexcept {
         auto const& frames = space_.frames();
         auto const page = walk.answer_.first;
         auto const flags = walk.request_.flags;
         auto const anonymous = frames.kind(page) == frame_kind::anonymous;
-        auto const attributes = frames.attributes(page);
-        if (attributes.has(frame_attribute::secret)) return false;
-        auto const longterm_write = walk.request_.how == holding::pin &&
-                                    flags.has(gup_flag::longterm) && flags.has(gup_flag::write);
-        if (longterm_write && !anonymous) {
-            if (attributes.has(frame_attribute::truncated) ||
-                !attributes.has(frame_attribute::shmem))
-                return false;
-        }
+        if (!allowed(walk.request_, page)) return false;
         if (walk.writable_ || walk.request_.how != holding::pin) return true;
         return anonymous ? frames.exclusive(page) : !flags.has(gup_flag::longterm);
     }

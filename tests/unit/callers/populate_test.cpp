@@ -41,23 +41,3 @@ TEST_CASE("madvise_populate: start and length are checked first", "[callers][bad
                            mmhold::access::read)
               .error() == errc::invalid_argument);
 }
-
-TEST_CASE("mlock_populate: writable private memory is written, the rest read, a hole first",
-          "[callers]") {
-    world host;
-    CHECK(mlock_populate(host.mm, host.me, world::span(5, 2)).error() == errc::ok);
-    CHECK(host.entry(5).writable);
-    CHECK(host.entry(6).is_leaf());
-    CHECK(mlock_populate(host.mm, host.me, world::span(4, 1)).error() == errc::no_memory);
-    REQUIRE(host.map({.hint = world::page(8), .pages = page_count{1}}));
-    CHECK(mlock_populate(host.mm, host.me, world::span(6, 3)).error() == errc::no_memory);
-    CHECK(host.entry(8).none());
-    CHECK(mlock_populate(host.mm, host.me, world::span(2, 0)).error() == errc::ok);
-}
-
-TEST_CASE("mlock_populate: device memory is passed over", "[callers]") {
-    world host;
-    REQUIRE(
-        host.map({.hint = world::page(7), .pages = page_count{1}, .properties = vma_flag::pfnmap}));
-    CHECK(mlock_populate(host.mm, host.me, world::span(7, 1)).error() == errc::ok);
-}

@@ -36,3 +36,19 @@ TEST_CASE("scenario_book: entries by name, and necessity names who breaks", "[ex
         CHECK(need.finding == finding_kind::data_race);
     }
 }
+
+TEST_CASE("scenario_book: races name scenarios, excuses name sites", "[explore]") {
+    scenario_book book;
+    book.add<counted>("counted", "publication");
+    book.add_mutant<counted>("counted", "first", "the same");
+    book.add_mutant<counted>("counted", "second", "the same");
+    book.add_race(7, "a race", {"counted"});
+    book.excuse("some.site", weakening::off, "because");
+    REQUIRE(book.races().size() == 1);
+    CHECK(book.races().front().number == 7);
+    CHECK(book.mutants_of("counted") == std::vector<std::string>{"first", "second"});
+    CHECK(book.mutants_of("nobody").empty());
+    CHECK(book.excuse_of("some.site", weakening::off) == "because");
+    CHECK(book.excuse_of("some.site", weakening::to_acquire).empty());
+    CHECK(book.excuse_of("other.site", weakening::off).empty());
+}

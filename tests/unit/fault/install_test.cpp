@@ -115,3 +115,12 @@ TEST_CASE("frames by mapping: exclusive and anonymous, or shared memory", "[faul
     world.frames.put(*own);
     world.frames.put(*common);
 }
+
+TEST_CASE("frames of secret memory say so, for the lockless walk sees no vma", "[fault][install]") {
+    fault_world world{1};
+    auto const area = area_of(mm::prot::rw, {mm::vma_flag::shared, mm::vma_flag::secret});
+    auto const page = mm::allocate_page_for(world.space, area);
+    REQUIRE(page.has_value());
+    CHECK(world.frames.attributes(*page).has(mm::frame_attribute::secret));
+    world.frames.put(*page);
+}

@@ -4,6 +4,7 @@
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/space/fork.hpp>
+#include <mmhold/space/swap_out.hpp>
 
 #include "family_world.hpp"
 #include <cstdint>
@@ -391,4 +392,50 @@ TEST_CASE("fork: the child's limits are kept") {
     CHECK(fork(w.me, w.parent, small).error() == errc::no_memory);
     CHECK(w.mappings(small).empty());
     small.exit(w.me);
+}
+
+TEST_CASE("9.1 #9 to #14: a page pinned for reading is the page its owner writes to") {
+    world w;
+    w.map(0, 1);
+    w.store(w.parent, w.page(0), 1);
+    enum class history { shared, shared_before, exclusive };
+    auto const past = GENERATE(history::shared, history::shared_before, history::exclusive);
+    auto const lockless = GENERATE(0, 1);
+    if (past != history::exclusive) REQUIRE(w.forks());
+    if (past == history::shared_before) w.child.exit(w.me);
+    if (past == history::exclusive) {
+        REQUIRE(w.parent.mprotect(w.me, w.span(0, 1), prot::r));
+    }
+    std::array<pfn, 1> out{};
+    auto const got = lockless != 0 ? pin_fast(w.parent, w.me, w.span(0, 1), {}, out)
+                                   : pin_unlocked(w.parent, w.me, w.span(0, 1), {}, out);
+    REQUIRE(got.pages == 1);
+    CHECK(w.frames.exclusive(out[0]));
+    if (past == history::exclusive) {
+        REQUIRE(w.parent.mprotect(w.me, w.span(0, 1), prot::rw));
+    }
+    w.store(w.parent, w.page(0), 2);
+    CHECK(w.entry(w.parent, w.page(0)).target == out[0]);
+    CHECK(w.frames.bytes(out[0]).front() == std::byte{2});
+    if (past == history::shared) CHECK(w.load(w.child, w.page(0)) == 1);
+    w.frames.unpin(out[0]);
+}
+
+TEST_CASE("9.1 #1: what is shared and swapped out stays apart when it is read back") {
+    world w;
+    memory_swap<world::machine> disk{page_count{4}, frame_bytes::owned};
+    w.parent.use_swap(disk);
+    w.child.use_swap(disk);
+    w.map(0, 1);
+    w.store(w.parent, w.page(0), 1);
+    REQUIRE(page_out(w.me, w.parent, w.span(0, 1)).value_or(0) == 1);
+    REQUIRE(w.forks());
+    CHECK(is_swapped(w.entry(w.child, w.page(0))));
+    w.store(w.parent, w.page(0), 2);
+    w.store(w.child, w.page(0), 3);
+    CHECK(w.load(w.parent, w.page(0)) == 2);
+    CHECK(w.load(w.child, w.page(0)) == 3);
+    CHECK(disk.in_use() == 0);
+    w.parent.exit(w.me);
+    w.child.exit(w.me);
 }

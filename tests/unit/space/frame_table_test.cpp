@@ -78,6 +78,18 @@ TEST_CASE("facts about frames are set and cleared one by one") {
     CHECK(table.map_count(page) == 2);
 }
 
+TEST_CASE("write-back takes the dirty mark and nothing else") {
+    bare_table<checked_host_machine> table{4, pfn{10}};
+    auto const page = pfn{12};
+    table.mark_accessed(page);
+    CHECK_FALSE(table.take_dirty(page));
+    table.mark_dirty(page);
+    CHECK(table.take_dirty(page));
+    CHECK_FALSE(table.dirty(page));
+    CHECK(table.accessed(page));
+    CHECK_FALSE(table.take_dirty(page));
+}
+
 TEST_CASE("a page moves until it does not, and who waits for it goes on") {
     frame_pool<checked_host_machine> pool{page_count{2}};
     auto const page = *pool.allocate(frame_kind::anonymous);

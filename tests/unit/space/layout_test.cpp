@@ -165,3 +165,35 @@ TEST_CASE("without memory for the bookkeeping nothing is promised") {
     where.clear();
     CHECK(where.map().empty());
 }
+
+TEST_CASE("what is mapped in front of the first hole") {
+    layout<machine> where{layout_limits{}};
+    add(where, pages(100, 4));
+    add(where, pages(104, 2), prot::r);
+    add(where, pages(108, 1));
+    CHECK(where.mapped_part(pages(101, 4)) == pages(101, 4));
+    CHECK(where.mapped_part(pages(103, 10)) == pages(103, 3));
+    CHECK(where.mapped_part(pages(106, 3)).empty());
+    CHECK(where.mapped_part(pages(99, 3)).empty());
+}
+
+TEST_CASE("a mark of mlock cuts vmas, and joins them again when it goes") {
+    layout<machine> where{layout_limits{}};
+    add(where, pages(100, 6));
+    REQUIRE(where.prepare_source(pages(102, 2)));
+    where.set_locked(pages(102, 2), mark_locked::yes);
+    REQUIRE(where.map().size() == 3);
+    CHECK(where.map()[1].flags.has(vma_flag::locked));
+    CHECK(where.map()[1].span == pages(102, 2));
+    where.set_locked(pages(100, 6), mark_locked::no);
+    CHECK(where.map().size() == 1);
+}
+
+TEST_CASE("secret memory and devices are not marked, nor is the mark of secret memory taken away") {
+    vma area;
+    CHECK(can_be_locked(area));
+    area.flags = {vma_flag::secret, vma_flag::locked};
+    CHECK_FALSE(can_be_locked(area));
+    area.flags = vma_flag::pfnmap;
+    CHECK_FALSE(can_be_locked(area));
+}

@@ -64,6 +64,34 @@ TEST_CASE("shared anonymous memory is shared memory") {
     CHECK(is_anonymous(make_vma({.pages = page_count{1}}, {})));
 }
 
+TEST_CASE("shared anonymous memory wants an object of its own, unless somebody answers for it") {
+    mmap_request request{.pages = page_count{1}, .flags = mmap_flag::shared};
+    CHECK(wants_own_object(request));
+    request.file = 3;
+    CHECK_FALSE(wants_own_object(request));
+    request.file = 0;
+    request.kind = vma_kind::shmem;
+    CHECK_FALSE(wants_own_object(request));
+    CHECK_FALSE(wants_own_object({.pages = page_count{1}}));
+}
+
+TEST_CASE("an object of its own is secret if the mapping is") {
+    mmap_request request{.pages = page_count{1}, .flags = mmap_flag::shared};
+    CHECK(kind_of_own_object(request) == object_kind::shmem);
+    request.properties = {vma_flag::secret, vma_flag::locked};
+    CHECK(kind_of_own_object(request) == object_kind::secret);
+}
+
+TEST_CASE("the pages of an object have numbers below 2^64, and the mapping names it") {
+    struct nothing : memory_object {
+        nothing() : memory_object{object_kind::shmem} {}
+    } object;
+    mmap_request request{.pages = page_count{2}, .object = &object};
+    CHECK(make_vma(request, {}).object == &object);
+    request.file_page = ~std::uint64_t{0} - 1;
+    CHECK(check_mmap_request(request, end) == errc::overflow);
+}
+
 TEST_CASE("a mapping becomes the request that would make it again") {
     vma area;
     area.span = *page_span::from(virt_addr{8 * page_size}, page_count{3});

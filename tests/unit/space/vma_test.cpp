@@ -188,3 +188,24 @@ TEST_CASE("sources know what they are") {
     fault_source const& base = source;
     CHECK(base.kind() == source_kind::custom);
 }
+
+TEST_CASE("a mapping of an object has page numbers, and merges only with more of it") {
+    struct nothing : memory_object {
+        nothing() : memory_object{object_kind::file} {}
+    } one, other;
+    CHECK(one.kind() == object_kind::file);
+    vma area;
+    area.span = pages(10, 4);
+    CHECK_FALSE(area.has_file_pages());
+    area.object = &one;
+    area.file_page = 100;
+    CHECK(area.has_file_pages());
+    CHECK(area.file_page_at(virt_addr{12 * page_size}) == 102);
+    auto const upper = area.cut_to(pages(12, 2));
+    CHECK(upper.file_page == 102);
+    auto const lower = area.cut_to(pages(10, 2));
+    CHECK(mergeable(lower, upper));
+    auto foreign = upper;
+    foreign.object = &other;
+    CHECK_FALSE(mergeable(lower, foreign));
+}

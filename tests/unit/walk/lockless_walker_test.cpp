@@ -278,11 +278,42 @@ TEST_CASE("5.4 folio allowed: secret memory never, a file only without a long-te
     host.frames.unpin(file);
     host.frames.add_attributes(file, frame_attribute::truncated);
     CHECK(run(host, longterm) == walk_answer::retreat());
+    // mapping == NULL: the slow path is to decide, even about a plain reference.
+    CHECK(run(host, want(0)) == walk_answer::retreat());
+    host.frames.remove_attributes(file, frame_attribute::truncated);
+    CHECK(run(host, want(0)).pages == 1);
+    host.frames.put(file);
     host.frames.add_attributes(file, frame_attribute::secret);
     CHECK(run(host, want(0)) == walk_answer::retreat());
     CHECK(host.frames.ref_count(file) == 1);
     host.frames.remove_attributes(file,
                                   frame_attribute::shmem);  // as it was counted when it was mapped
+}
+
+TEST_CASE("5.4 folio allowed: a large folio is looked at before a long-term pin for writing only",
+          "[walk]") {
+    small host;
+    REQUIRE(host.map(512));
+    auto const file = *host.frames.allocate(frame_kind::page_cache, 9);
+    host.frames.add_attributes(file, frame_attribute::truncated);
+    host.put(0, page_entry::leaf_to(file, prot::rw), 1);
+    CHECK(run(host, want(0, {}, holding::reference, 1)).pages == 1);
+    host.frames.put(file);
+    CHECK(run(host, want(0, gup_flag::write, holding::pin, 1)).pages == 1);
+    host.frames.unpin(file);
+    CHECK(run(host, want(0, {gup_flag::write, gup_flag::longterm}, holding::pin, 1)) ==
+          walk_answer::retreat());
+}
+
+TEST_CASE("5.4 must unshare: a long-term pin for reading does not take a file's page read-only",
+          "[walk]") {
+    small host;
+    REQUIRE(host.map(1));
+    auto const file = *host.frames.allocate(frame_kind::page_cache);
+    host.put(0, page_entry::leaf_to(file, prot::r));
+    CHECK(run(host, want(0, gup_flag::longterm, holding::pin)) == walk_answer::retreat());
+    CHECK(run(host, want(0, {}, holding::pin)).pages == 1);
+    host.frames.unpin(file);
 }
 
 TEST_CASE("5.4 a frame that must stay movable is not pinned for the long term", "[walk]") {

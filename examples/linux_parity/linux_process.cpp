@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "linux_process.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csetjmp>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <linux/magic.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace parity {
+
+namespace {
+
+// Numbers that older headers do not have.
+constexpr int madv_populate_read = 22;
+constexpr int madv_populate_write = 23;
+constexpr int user_mode_only = 1;
+constexpr long memfd_secret_call = 447;
+
+void* address(std::uint64_t at) { return reinterpret_cast<void*>(at); }
+std::int64_t outcome(long answer) { return answer >= 0 ? answer : -std::int64_t{errno}; }
+
+sigjmp_buf back_from_signal;
+volatile sig_atomic_t last_code;
+void on_signal(int number, siginfo_t* info, void*) {
+    last_code = info->si_code;
+    siglongjmp(back_from_signal, number);
+}
+
+int to_prot(unsigned prot) {
+    return ((prot & 1U) != 0 ? PROT_READ : 0) | ((prot & 2U) != 0 ? PROT_WRITE : 0) |
+           ((prot & 4U) != 0 ? PROT_EXEC : 0);
+}
+
+std::uint32_t minor_faults() {
+    rusage now{};
+    getrusage(RUSAGE_THREAD, &now);
+    return static_cast<std::uint32_t>(now.ru_minflt);
+}
+
+/// What the tracer is asked, and what it answers.
+struct trace_message {
+    std::uint64_t at = 0;
+    std::uint64_t word = 0;
+    std::int64_t value = 0;
+    bool poke = false;
+};
+
+/// The tracer: attaches, peeks or pokes one word, detaches. Ends with its pipe.
+[[noreturn]] void trace(pid_t who, int questions, int answers) {
+    trace_message message;
+    while (read(questions, &message, sizeof message) == sizeof message) {
+        auto value = outcome(ptrace(PTRACE_SEIZE, who, nullptr, nullptr));
+        if (value == 0) {
+            ptrace(PTRACE_INTERRUPT, who, nullptr, nullptr);
+            int status = 0;
+            waitpid(who, &status, __WALL);
+            value =
+                message.poke
+                    ? outcome(syscall(SYS_ptrace, PTRACE_POKEDATA, who, message.at, message.word))
+                    : outcome(syscall(SYS_ptrace, PTRACE_PEEKDATA, who, message.at, &message.word));
+            ptrace(PTRACE_DETACH, who, nullptr, nullptr);
+        }
+        message.value = value;
+        if (write(answers, &message, sizeof message) != sizeof message) break;
+    }
+    _exit(0);
+}
+
+int open_direct_file(std::string const& folder) {
+    auto name = folder + "/mmhold-parity-XXXXXX";
+    auto const plain = mkstemp(name.data());
+    if (plain < 0) return -1;
+    close(plain);
+    auto const direct = open(name.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+    unlink(name.c_str());
+    struct statfs where {};
+    // A file system in memory takes the flag and copies all the same: no gup.
+    if (direct >= 0 && fstatfs(direct, &where) == 0 && where.f_type == TMPFS_MAGIC) {
+        close(direct);
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return direct;
+}
+
+}  // namespace
+
+linux_process::linux_process(std::string const& folder) : folder_{folder} {
+    start_tracer();
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    prctl(PR_SET_PTRACER, -1, 0, 0, 0);
+    auto* const shared = mmap(nullptr, most_bytes + page_bytes, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    buffer_ = static_cast<std::byte*>(shared);
+    mem_ = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    pagemap_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    struct sigaction action {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigaction(SIGSEGV, &action, nullptr);
+    sigaction(SIGBUS, &action, nullptr);
+    // From now on the process's own memory causes no faults that could be counted.
+    mlockall(MCL_CURRENT);
+}
+
+void linux_process::start_tracer() {
+    if (pipe(to_tracer_.data()) != 0 || pipe(from_tracer_.data()) != 0) return;
+    auto const who = getpid();
+    tracer_ = fork();
+    if (tracer_ != 0) return;
+    close(to_tracer_[1]);
+    close(from_tracer_[0]);
+    trace(who, to_tracer_[0], from_tracer_[1]);
+}
+
+void linux_process::end() {
+    for (auto const of : {memory::faults, memory::faults_bus, memory::faults_user})
+        close_faults(of);
+    close(to_tracer_[1]);
+    if (tracer_ > 0) waitpid(tracer_, nullptr, 0);
+}
+
+void linux_process::run(step const& one, answer& out) {
+    ++seed_;
+    digest_ = 0;
+    get_ready(one.what);
+    answer got;
+    auto const events = events_.load();
+    auto const before = minor_faults();
+    got.value = one.what < op::map ? call(one, got) : layout(one);
+    got.faults = minor_faults() - before;
+    got.events = events_.load() - events;
+    got.bytes = digest_;
+    look_around(got);
+    got.ran = true;
+    out = got;
+}
+
+/// What is opened at the first use, so that it is not opened in every child.
+void linux_process::get_ready(op what) {
+    auto const direct = what == op::direct_read || what == op::direct_write;
+    if (direct && file_ < 0) file_ = open_direct_file(folder_);
+    io_uring_params parameters{};
+    if (what == op::uring && ring_ < 0) {
+        ring_ = static_cast<int>(syscall(SYS_io_uring_setup, 1, &parameters));
+    }
+}
+
+std::int64_t linux_process::call(step const& one, answer& out) {
+    auto const bytes = std::span{buffer_, std::min<std::uint64_t>(one.bytes, most_bytes)};
+    auto const writes = one.what == op::store || one.what == op::vm_write ||
+                        one.what == op::mem_write || one.what == op::copy_to ||
+                        one.what == op::direct_read;
+    if (writes) {
+        fill_pattern(bytes, seed_);
+    } else {
+        std::ranges::fill(bytes, std::byte{0});
+    }
+    switch (one.what) {
+        case op::load:
+        case op::store: return touch(one, out);
+        case op::vm_read:
+        case op::vm_write: return vm(one);
+        case op::mem_read:
+        case op::mem_write: return mem(one);
+        case op::peek:
+        case op::poke: return ask_tracer(one);
+        case op::splice: return splice(one);
+        case op::direct_read:
+        case op::direct_write: return direct(one);
+        default: return more_calls(one);
+    }
+}
+
+std::int64_t linux_process::more_calls(step const& one) {
+    auto* const at = address(one.at);
+    switch (one.what) {
+        case op::uring: return uring(one);
+        case op::populate_read: return outcome(madvise(at, one.bytes, madv_populate_read));
+        case op::populate_write: return outcome(madvise(at, one.bytes, madv_populate_write));
+        case op::lock: {
+            auto const locked = outcome(mlock(at, one.bytes));
+            unlock(one);
+            return locked;
+        }
+        case op::policy: {
+            int node = -1;
+            auto const got = outcome(syscall(SYS_get_mempolicy, &node, nullptr, 0, at, 3));
+            return got;
+        }
+        case op::copy_to:
+        case op::copy_from: return pipe_copy(one);
+        default: return futex(one);
+    }
+}
+
+/// Takes the mark off again, except where it belongs: secret memory is always locked.
+void linux_process::unlock(step const& one) {
+    for (std::uint64_t page = 0; page < arena_pages; ++page) {
+        auto const at = arena_page(page);
+        auto const meant = at + page_bytes > one.at && at < one.at + one.bytes;
+        if (meant && (secret_pages_ >> page & 1U) == 0) munlock(address(at), page_bytes);
+    }
+}
+
+std::int64_t linux_process::touch(step const& one, answer& out) {
+    volatile std::uint64_t done = 0;
+    auto const number = sigsetjmp(back_from_signal, 1);
+    while (number == 0 && done < one.bytes) {
+        auto const here = one.at + done;
+        auto const part = std::min(page_bytes - here % page_bytes, one.bytes - done);
+        if (one.what == op::load) {
+            std::memcpy(buffer_ + done, address(here), part);
+        } else {
+            std::memcpy(address(here), buffer_ + done, part);
+        }
+        done = done + part;
+    }
+    if (number != 0) out.signal = number, out.code = last_code;
+    if (one.what == op::load) digest_ = digest(std::span{buffer_, done});
+    return static_cast<std::int64_t>(done);
+}
+
+std::int64_t linux_process::vm(step const& one) {
+    iovec const local{buffer_, one.bytes};
+    iovec const remote{address(one.at), one.bytes};
+    auto const reads = one.what == op::vm_read;
+    auto const got = outcome(syscall(reads ? SYS_process_vm_readv : SYS_process_vm_writev, getpid(),
+                                     &local, 1, &remote, 1, 0));
+    if (reads && got >= 0) digest_ = digest(std::span{buffer_, static_cast<std::size_t>(got)});
+    return got;
+}
+
+std::int64_t linux_process::mem(step const& one) {
+    // pread refuses offsets with the top bit set before the file is asked; lseek and read do not.
+    syscall(SYS_lseek, mem_, one.at, SEEK_SET);
+    if (one.what == op::mem_write) return outcome(syscall(SYS_write, mem_, buffer_, one.bytes));
+    auto const got = outcome(syscall(SYS_read, mem_, buffer_, one.bytes));
+    if (got >= 0) digest_ = digest(std::span{buffer_, static_cast<std::size_t>(got)});
+    return got;
+}
+
+std::int64_t linux_process::ask_tracer(step const& one) {
+    trace_message message;
+    message.at = one.at;
+    message.poke = one.what == op::poke;
+    auto const word = std::as_writable_bytes(std::span{&message.word, 1});
+    if (message.poke) fill_pattern(word, seed_);
+    if (write(to_tracer_[1], &message, sizeof message) != sizeof message) return -EPIPE;
+    if (read(from_tracer_[0], &message, sizeof message) != sizeof message) return -EPIPE;
+    if (!message.poke && message.value == 0) digest_ = digest(word);
+    return message.value;
+}
+
+std::int64_t linux_process::splice(step const& one) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return outcome(-1);
+    iovec const from{address(one.at), one.bytes};
+    auto const got = outcome(syscall(SYS_vmsplice, ends[1], &from, 1, SPLICE_F_NONBLOCK));
+    if (got > 0) {
+        auto const read_back = read(ends[0], buffer_, static_cast<std::size_t>(got));
+        digest_ =
+            digest(std::span{buffer_, static_cast<std::size_t>(std::max<ssize_t>(read_back, 0))});
+    } else if (got == 0) {
+        digest_ = digest({});
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return got;
+}
+
+/// The file is what the memory is written from, or what it is written to.
+std::int64_t linux_process::direct(step const& one) {
+    if (file_ < 0) return -EOPNOTSUPP;
+    auto const whole = (std::min<std::uint64_t>(one.bytes, most_bytes) + 511) / 512 * 512;
+    if (pwrite(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
+    if (one.what == op::direct_read) {
+        return outcome(syscall(SYS_pread64, file_, one.at, one.bytes, 0));
+    }
+    auto const got = outcome(syscall(SYS_pwrite64, file_, one.at, one.bytes, 0));
+    if (pread(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
+    digest_ = digest(std::span{buffer_, std::min<std::uint64_t>(one.bytes, most_bytes)});
+    return got;
+}
+
+std::int64_t linux_process::uring(step const& one) {
+    if (ring_ < 0) return -ENOSYS;
+    iovec const buffer{address(one.at), one.bytes};
+    auto const got =
+        outcome(syscall(SYS_io_uring_register, ring_, IORING_REGISTER_BUFFERS, &buffer, 1));
+    if (got == 0) syscall(SYS_io_uring_register, ring_, IORING_UNREGISTER_BUFFERS, nullptr, 0);
+    return got;
+}
+
+std::int64_t linux_process::futex(step const& one) {
+    constexpr int change_nothing = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0);
+    if (one.what == op::wake) {
+        return outcome(syscall(SYS_futex, one.at, FUTEX_WAKE, 1, nullptr, nullptr, 0));
+    }
+    auto const own = one.what == op::wake_private ? FUTEX_PRIVATE_FLAG : 0;
+    return outcome(syscall(SYS_futex, one.at, FUTEX_WAKE_OP | own, 1, 1, one.at, change_nothing));
+}
+
+std::int64_t linux_process::pipe_copy(step const& one) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return outcome(-1);
+    std::int64_t got = 0;
+    auto const bytes = std::min<std::uint64_t>(one.bytes, most_bytes);
+    if (one.what == op::copy_to) {
+        auto const ready = write(ends[1], buffer_, bytes) == static_cast<ssize_t>(bytes);
+        got = ready ? outcome(syscall(SYS_read, ends[0], one.at, one.bytes)) : -EPIPE;
+    } else {
+        got = outcome(syscall(SYS_write, ends[1], one.at, one.bytes));
+        if (got > 0 && read(ends[0], buffer_, static_cast<std::size_t>(got)) != got) got = -EPIPE;
+        if (got >= 0) digest_ = digest(std::span{buffer_, static_cast<std::size_t>(got)});
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return got;
+}
+
+std::int64_t linux_process::layout(step const& one) {
+    auto* const at = address(one.at);
+    switch (one.what) {
+        case op::map: return map(one);
+        case op::unmap: return outcome(munmap(at, one.bytes));
+        case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
+        case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
+        default: close_faults(one.of); return 0;
+    }
+}
+
+std::int64_t linux_process::map(step const& one) {
+    if (one.of == memory::device) return 0;
+    auto const shared = one.of == memory::shared || one.of == memory::secret;
+    auto flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE);
+    int descriptor = -1;
+    if (one.of == memory::secret) {
+        descriptor = static_cast<int>(syscall(memfd_secret_call, O_CLOEXEC));
+        if (descriptor < 0) return outcome(-1);
+        if (ftruncate(descriptor, static_cast<off_t>(one.bytes)) != 0) return outcome(-1);
+    } else {
+        flags |= MAP_ANONYMOUS;
+    }
+    auto* const got = mmap(address(one.at), one.bytes, to_prot(one.prot), flags, descriptor, 0);
+    if (descriptor >= 0) close(descriptor);
+    if (got == MAP_FAILED) return outcome(-1);
+    for (std::uint64_t page = 0; page < one.bytes / page_bytes; ++page) {
+        auto const bit = std::uint64_t{1} << ((one.at - arena_start) / page_bytes + page);
+        secret_pages_ = one.of == memory::secret ? secret_pages_ | bit : secret_pages_ & ~bit;
+    }
+    auto const faults =
+        one.of == memory::faults || one.of == memory::faults_bus || one.of == memory::faults_user;
+    if (!faults) return 0;
+    auto const server = open_faults(one.of);
+    if (server < 0) return -ENOSYS;
+    uffdio_register range{};
+    range.range = {one.at, one.bytes};
+    range.mode = UFFDIO_REGISTER_MODE_MISSING;
+    return outcome(ioctl(server, UFFDIO_REGISTER, &range));
+}
+
+int linux_process::open_faults(memory of) {
+    auto& server =
+        servers_[static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults)];
+    if (server.descriptor >= 0) return server.descriptor;
+    auto const mode = of == memory::faults_user ? user_mode_only : 0;
+    server.descriptor = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | mode));
+    uffdio_api api{};
+    api.api = UFFD_API;
+    api.features = of == memory::faults_bus ? UFFD_FEATURE_SIGBUS : 0;
+    if (server.descriptor < 0 || ioctl(server.descriptor, UFFDIO_API, &api) != 0) return -1;
+    if (of == memory::faults_bus) return server.descriptor;
+    std::array<int, 2> ends{};
+    if (pipe(ends.data()) != 0) return -1;
+    server.stop = ends[1];
+    server.pager = std::thread{
+        [this, descriptor = server.descriptor, stop = ends[0]] { serve(descriptor, stop); }};
+    return server.descriptor;
+}
+
+void linux_process::close_faults(memory of) {
+    auto& server =
+        servers_[static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults)];
+    if (server.descriptor < 0) return;
+    if (server.stop >= 0) {
+        close(server.stop);
+        server.pager.join();
+    }
+    close(server.descriptor);
+    server = {};
+}
+
+void linux_process::serve(int descriptor, int stop) {
+    alignas(page_bytes) static thread_local std::array<std::byte, page_bytes> page;
+    page.fill(std::byte{'u'});
+    for (;;) {
+        std::array<pollfd, 2> ready{{{descriptor, POLLIN, 0}, {stop, POLLIN, 0}}};
+        poll(ready.data(), ready.size(), -1);
+        if (ready[1].revents != 0) break;
+        uffd_msg message{};
+        if (read(descriptor, &message, sizeof message) != sizeof message) continue;
+        ++events_;
+        uffdio_copy fill{};
+        fill.dst = message.arg.pagefault.address & ~(page_bytes - 1);
+        fill.src = reinterpret_cast<std::uint64_t>(page.data());
+        fill.len = page_bytes;
+        ioctl(descriptor, UFFDIO_COPY, &fill);
+    }
+    close(stop);
+}
+
+void linux_process::look_around(answer& out) {
+    std::array<std::uint64_t, arena_pages> entries{};
+    auto const offset = static_cast<off_t>(arena_start / page_bytes * sizeof(std::uint64_t));
+    if (pread(pagemap_, entries.data(), sizeof entries, offset) != sizeof entries) return;
+    auto sum = digest({});
+    for (std::uint64_t i = 0; i < arena_pages; ++i) {
+        if ((entries[i] >> 63U) == 0) continue;
+        out.present |= std::uint64_t{1} << i;
+        if ((secret_pages_ >> i & 1U) != 0) continue;
+        std::array<std::byte, page_bytes> page{};
+        auto const got = pread(mem_, page.data(), page.size(), static_cast<off_t>(arena_page(i)));
+        if (got == static_cast<ssize_t>(page.size())) sum = digest(page, sum);
+    }
+    out.contents = sum;
+}
+
+}  // namespace parity

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSL-1.0
+// The running kernel as the judge of the callers of gup: random scripts, step by step.
+#include "comparison.hpp"
+#include "deviations.hpp"
+#include "generator.hpp"
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+using namespace oracle;
+using namespace parity;
+
+namespace {
+
+struct options {
+    std::uint64_t seed = 1;
+    std::uint64_t scripts = 400;
+    std::string ops_wanted{};
+    std::string kinds_wanted{};
+    std::string replay{};
+    std::string json{};
+    std::string folder = ".";
+    bool list = false;
+    bool deviations = false;
+};
+
+constexpr std::string_view usage =
+    "usage: mmhold_kernel_oracle [--seed N|date] [--scripts K] [--ops PR,VS,...] [--kinds own,...]\n"
+    "                            [--replay FILE] [--json FILE] [--folder DIR] [--list] [--deviations]\n";
+
+std::uint64_t today() {
+    auto const now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::hours>(now).count() /
+                                      24);
+}
+
+bool read_options(int count, char** words, options& out) {
+    for (int i = 1; i < count; ++i) {
+        std::string_view const word = words[i];
+        if (word == "--list") {
+            out.list = true;
+        } else if (word == "--deviations") {
+            out.deviations = true;
+        } else if (i + 1 == count) {
+            return false;
+        } else if (std::string const value = words[++i]; word == "--seed") {
+            out.seed = value == "date" ? today() : std::strtoull(value.c_str(), nullptr, 10);
+        } else if (word == "--scripts") {
+            out.scripts = std::strtoull(value.c_str(), nullptr, 10);
+        } else if (word == "--ops") {
+            out.ops_wanted = value;
+        } else if (word == "--kinds") {
+            out.kinds_wanted = value;
+        } else if (word == "--replay") {
+            out.replay = value;
+        } else if (word == "--json") {
+            out.json = value;
+        } else if (word == "--folder") {
+            out.folder = value;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool in_list(std::string const& list, std::string_view name) {
+    if (list.empty()) return true;
+    std::istringstream parts{list};
+    for (std::string part; std::getline(parts, part, ',');) {
+        if (part == name) return true;
+    }
+    return false;
+}
+
+/// What is wanted and offered; says what is not offered, and why.
+menu make_menu(options const& chosen, offers const& machine) {
+    menu out;
+    auto const missing = [](std::string_view name, std::string const& why) {
+        std::cout << "not offered by this kernel: " << name << " (" << why << ")\n";
+    };
+    for (std::size_t i = 0; i < ops; ++i) {
+        auto const what = static_cast<op>(i);
+        if (!in_list(chosen.ops_wanted, name_of(what))) continue;
+        if (what >= op::map) {
+            out.changes.push_back(what);
+        } else if (machine.without_caller[i].empty()) {
+            out.calls.push_back(what);
+        } else {
+            missing(name_of(what), machine.without_caller[i]);
+        }
+    }
+    if (out.changes.empty()) out.changes.push_back(op::map);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(memory::device); ++i) {
+        auto const what = static_cast<memory>(i);
+        if (!in_list(chosen.kinds_wanted, name_of(what))) continue;
+        if (machine.without_memory[i].empty()) {
+            out.kinds.push_back(what);
+        } else {
+            missing(name_of(what), machine.without_memory[i]);
+        }
+    }
+    return out;
+}
+
+void print_lists() {
+    for (std::size_t i = 0; i < ops; ++i) {
+        std::cout << name_of(static_cast<op>(i)) << "\t" << meaning_of(static_cast<op>(i)) << "\n";
+    }
+    for (std::size_t i = 0; i < memories; ++i) std::cout << name_of(static_cast<memory>(i)) << "\n";
+}
+
+int replay(options const& chosen, surroundings const& where) {
+    std::ifstream file{chosen.replay};
+    script steps;
+    std::size_t number = 0;
+    for (std::string line; std::getline(file, line);) {
+        ++number;
+        auto const begin = line.find_first_not_of(' ');
+        if (begin == line.npos || line[begin] == '#') continue;
+        step one;
+        if (!from_text(line, one)) {
+            std::cerr << chosen.replay << ":" << number << ": not a step: " << line << "\n";
+            return 2;
+        }
+        steps.push_back(one);
+    }
+    if (steps.empty()) {
+        std::cerr << chosen.replay << ": no steps\n";
+        return 2;
+    }
+    auto const answers = run_both(steps, where, chosen.folder);
+    std::cout << side_by_side(steps, answers);
+    return compare(steps, answers) ? 1 : 0;
+}
+
+/// Why a known difference cannot be looked at here; empty: it can.
+std::string unmeasurable(deviation const& known, offers const& machine) {
+    for (auto const& line : known.lines) {
+        step one;
+        if (!from_text(line, one)) continue;
+        if (one.what < op::map) {
+            auto const& why = machine.without_caller[static_cast<std::size_t>(one.what)];
+            if (!why.empty()) return why;
+        } else if (one.what == op::map) {
+            auto const& why = machine.without_memory[static_cast<std::size_t>(one.of)];
+            if (!why.empty()) return why;
+        }
+    }
+    return "";
+}
+
+int check_deviations(options const& chosen, offers const& machine) {
+    int wrong = 0;
+    for (auto const& known : known_deviations()) {
+        if (auto const why = unmeasurable(known, machine); !why.empty()) {
+            std::cout << "not offered by this kernel: " << known.name << " (" << why << ")\n";
+            continue;
+        }
+        auto const problem = still_deviates(known, machine.where, chosen.folder);
+        std::cout << (problem.empty() ? "still deviates: " : "NOT AS RECORDED: ") << known.name
+                  << (problem.empty() ? "" : ": " + problem) << "\n";
+        wrong += problem.empty() ? 0 : 1;
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+struct tally {
+    std::uint64_t scripts = 0;
+    std::uint64_t steps = 0;
+    std::vector<std::string> found{};
+};
+
+void write_json(std::string const& to, options const& chosen, tally const& sum) {
+    std::ofstream file{to};
+    file << "{\"seed\":" << chosen.seed << ",\"scripts\":" << sum.scripts
+         << ",\"steps\":" << sum.steps << ",\"differ\":[";
+    for (std::size_t i = 0; i < sum.found.size(); ++i) {
+        file << (i == 0 ? "\"" : ",\"");
+        for (char const letter : sum.found[i]) {
+            if (letter == '\n')
+                file << "\\n";
+            else if (letter == '"' || letter == '\\')
+                file << '\\' << letter;
+            else
+                file << letter;
+        }
+        file << "\"";
+    }
+    file << "]}\n";
+    if (!file.flush()) std::cerr << to << ": cannot be written\n";
+}
+
+int judge(options const& chosen, offers const& machine) {
+    auto const from = make_menu(chosen, machine);
+    if (from.calls.empty() || from.kinds.empty()) {
+        std::cout << "SKIPPED: nothing that is wanted is offered\n";
+        return 0;
+    }
+    generator make{chosen.seed, from};
+    tally sum;
+    constexpr std::size_t enough = 5;
+    while (sum.scripts < chosen.scripts && sum.found.size() < enough) {
+        auto const steps = make.next();
+        auto const answers = run_both(steps, machine.where, chosen.folder);
+        ++sum.scripts;
+        auto const different = compare(steps, answers);
+        sum.steps += different ? different->step + 1 : steps.size();
+        if (!different) continue;
+        std::cout << "script " << sum.scripts << " of seed " << chosen.seed << " differs at\n"
+                  << side_by_side(
+                         {steps.begin() + static_cast<std::ptrdiff_t>(different->step),
+                          steps.begin() + static_cast<std::ptrdiff_t>(different->step) + 1},
+                         {{answers.linux_says[different->step]},
+                          {answers.model_says[different->step]}});
+        auto const shortest = shrink(steps, machine.where, chosen.folder, 250);
+        auto text = side_by_side(shortest, run_both(shortest, machine.where, chosen.folder));
+        std::cout << "script " << sum.scripts << " of seed " << chosen.seed
+                  << " differs; shortest:\n"
+                  << text << std::flush;
+        sum.found.push_back(std::move(text));
+    }
+    std::cout << "seed " << chosen.seed << ": " << sum.scripts << " scripts, " << sum.steps
+              << " steps compared, " << sum.found.size() << " scripts differ\n";
+    if (!chosen.json.empty()) write_json(chosen.json, chosen, sum);
+    return sum.found.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    options chosen;
+    if (!read_options(count, words, chosen)) {
+        std::cerr << usage;
+        return 2;
+    }
+    if (chosen.list) return print_lists(), 0;
+    auto const machine = probe_linux(chosen.folder);
+    std::cout << machine.release << "\n";
+    if (!chosen.replay.empty()) return replay(chosen, machine.where);
+    if (chosen.deviations) return check_deviations(chosen, machine);
+    return judge(chosen, machine);
+}
