@@ -273,21 +273,39 @@ public:
                   int waiting = 0) {
         calls_.push_back({location, steps_before, many, by, waiting});
     }
+    struct call {
+        std::uint32_t location;
+        int steps_before;  // the last of them was the caller's, or the drain that brought it
+        how_many many;
+        process by;
+        int waiting;
+    };
+    /// Does the call come after the write? As it happened; a search that knows which steps could be
+    /// swapped asks whether it must.
+    struct as_it_happened {
+        [[nodiscard]] bool operator()(call const& c, wait const& w) const noexcept {
+            return c.steps_before > w.made_true_at;
+        }
+    };
+
     /// What there was of notifies for an unanswered wait: too early, or too few.
-    [[nodiscard]] std::string calls_in_words(wait const& w) const {
+    template<class After = as_it_happened>
+    [[nodiscard]] std::string calls_in_words(wait const& w, After&& after = {}) const {
         std::string text;
         int late = 0;
         for (auto const& c : calls_) {
             if (c.location != w.location) continue;
-            if (c.steps_before > w.made_true_at) {
+            if (after(c, w)) {
                 ++late;
                 continue;
             }
+            bool const came_early = c.steps_before <= w.made_true_at;
             text += text.empty() ? " (" : ", ";
             text += actor_text(c.by);
             text += c.many == how_many::all ? "'s notify_all" : "'s notify_one";
-            text += " after " + std::to_string(c.steps_before) + " steps came too early";
-            if (c.waiting == 0) text += " and found nobody";
+            text += " after " + std::to_string(c.steps_before) + " steps ";
+            text += came_early ? "came too early" : "may as well come too early";
+            if (came_early && c.waiting == 0) text += " and found nobody";
         }
         if (late != 0) {
             text += text.empty() ? " (" : ", ";
@@ -296,12 +314,13 @@ public:
         return text.empty() ? text : text + ")";
     }
     /// The first wait nobody answered; nullptr: none.
-    [[nodiscard]] wait const* unanswered() const noexcept {
+    template<class After = as_it_happened>
+    [[nodiscard]] wait const* unanswered(After&& after = {}) const noexcept {
         for (auto const& w : waits_) {
             int singles = 0;
             bool all = false;
             for (auto const& c : calls_) {
-                if (c.location != w.location || c.steps_before <= w.made_true_at) continue;
+                if (c.location != w.location || !after(c, w)) continue;
                 all = all || c.many == how_many::all;
                 ++singles;
             }
@@ -315,13 +334,6 @@ public:
     }
 
 private:
-    struct call {
-        std::uint32_t location;
-        int steps_before;
-        how_many many;
-        process by;
-        int waiting;
-    };
     std::vector<wait> waits_{};
     std::vector<call> calls_{};
 };

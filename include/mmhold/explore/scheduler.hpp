@@ -153,7 +153,7 @@ private:
         leave(ending::complete);
     }
     void judge_end() {
-        if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
+        if (auto const* const wait = wakes_.unanswered(after_the_write{search_}); wait != nullptr) {
             if (story_ != nullptr && search_.tracks()) story_->mark_step(wait->made_true_at);
             fail(finding_kind::lost_wakeup, [&] { return lost_wakeup_text(*wait); });
         }
@@ -167,12 +167,25 @@ private:
         }
     }
 
+    /// Does a notify come after the write that ended a wait? It is no step; what is known of it is
+    /// which step of its caller it follows. With event clocks it must come after the write in every
+    /// order of the same steps.
+    struct after_the_write {
+        search const& known;
+
+        [[nodiscard]] bool operator()(wake_ledger::call const& c,
+                                      wake_ledger::wait const& w) const noexcept {
+            if (!known.tracks()) return wake_ledger::as_it_happened{}(c, w);
+            return known.must_follow(c.steps_before - 1, c.by, w.made_true_at);
+        }
+    };
     [[nodiscard]] std::string lost_wakeup_text(wake_ledger::wait const& w) const {
         auto text = actor_text(w.waiter) + " may sleep for ever on " + name_of(w.location);
         text += search_.tracks() ? ": " + actor_text(search_.who_did(w.made_true_at)) +
                                        " made it true at step " + std::to_string(w.made_true_at)
                                  : std::string{": it became true"};
-        return text + " and no notify came after that" + wakes_.calls_in_words(w);
+        return text + " and no notify came after that" +
+               wakes_.calls_in_words(w, after_the_write{search_});
     }
 
     static void act(void* self) {

@@ -46,6 +46,13 @@ public:
         event const& e = event_at(index);
         return last_[p] >= 0 && event_at(last_[p]).clock.covers(e.by, e.sequence);
     }
+    /// Does what `caller` does behind its step at `step` (-1: from the start) come after `write` in
+    /// every order of these steps? A store of its own it did before, whenever that was drained.
+    [[nodiscard]] bool must_follow(int step, process caller, int write) const noexcept {
+        event const& w = event_at(write);
+        if (owner_of(w.by) == caller) return step >= write;
+        return step >= 0 && event_at(step).clock.covers(w.by, w.sequence);
+    }
     [[nodiscard]] std::int16_t last_step_of(process p) const noexcept { return last_[p]; }
     [[nodiscard]] int depth() const noexcept { return depth_; }
 

@@ -16,6 +16,26 @@ struct fine {
     void finish() { M::expect(word.load(relaxed) == 2, "both counted"); }
 };
 
+/// The notify comes from somebody who has seen the write, or who has not.
+template<bool Looks>
+struct notified_by_a_third {
+    static constexpr int actors = 3;
+    M::atomic<int> word{0};
+    M::atomic<int> other{0};
+    void actor(int who) {
+        auto const set = [](int value) { return value == 1; };
+        if (who == 0) {
+            (void)M::await(word, set, acquire("third.wait"));
+        } else if (who == 1) {
+            (void)word.exchange(1, acq_rel("third.set"));
+        } else {
+            other.store(1, relaxed);
+            if (Looks) (void)M::poll(word, set, relaxed);
+            word.notify_all();
+        }
+    }
+};
+
 struct racy {
     static constexpr int actors = 2;
     M::plain<int> field{0};
@@ -95,7 +115,8 @@ struct crossed_locks {
     }
     static void take(M::atomic<int>& word) {
         while (word.exchange(1, acquire("test.lock")) != 0) {
-            (void)M::poll(word, [](int w) { return w == 0; }, relaxed);
+            (void)M::poll(
+                word, [](int w) { return w == 0; }, relaxed);
         }
         M::lock_taken(&word, lock_mode::exclusive);
     }
@@ -109,7 +130,9 @@ struct crossed_locks {
 struct crossed_in_turn : crossed_locks {
     M::atomic<int> turn{0};
     void actor(int who) {
-        if (who == 1) (void)M::poll(turn, [](int t) { return t == 1; }, acquire("test.turn"));
+        if (who == 1)
+            (void)M::poll(
+                turn, [](int t) { return t == 1; }, acquire("test.turn"));
         crossed_locks::actor(who);
         if (who == 0) turn.store(1, release("test.next"));
     }
@@ -138,7 +161,8 @@ struct woken {
     M::atomic<std::uint32_t> word{0};
     void actor(int who) {
         if (who < 2) {
-            (void)M::await(word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
+            (void)M::await(
+                word, [](std::uint32_t w) { return w != 0; }, acquire("test.await"));
             return;
         }
         word.store(1, release("test.wake"));
@@ -198,8 +222,8 @@ struct late_waker {
                 mine.woken, [](std::uint32_t w) { return w != 0; }, acquire("test.woken"));
             return;
         }
-        auto* const other =
-            M::poll(first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
+        auto* const other = M::poll(
+            first, [](node* n) { return n != nullptr; }, acquire("test.dequeue"));
         other->woken.store(1, release("test.wake"));
         (void)other->count.fetch_add(1, relaxed);
     }
@@ -328,6 +352,15 @@ TEST_CASE("explore: actors can be asked who they are, as threads can by thread_l
           "[explore]") {
     CHECK(M::actor() == -1);
     CHECK(explore<told_who_asks>().complete());
+}
+
+TEST_CASE("explore: a notify that only happened to come after the write answers nobody",
+          "[explore]") {
+    for (auto const model : {memory_model::sc, memory_model::tso}) {
+        plan const how{.memory = model, .story = story_kind::omitted};
+        CHECK(explore<notified_by_a_third<false>>(how).found(finding_kind::lost_wakeup));
+        CHECK(explore<notified_by_a_third<true>>(how).complete());
+    }
 }
 
 TEST_CASE("explore: words outside an exploration are plain variables", "[explore]") {
