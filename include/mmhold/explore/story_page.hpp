@@ -146,9 +146,9 @@ private:
         text_ += "<div class=\"wide\"><table class=\"story\"><tr><th></th><th>#</th>";
         for (int a = 0; a < actors; ++a) element("th", actor_text(static_cast<std::size_t>(a)));
         text_ += "<th>memory</th><th>source</th></tr>\n";
-        auto const shown = shown_lines(s.lines());
-        for (std::size_t i = 0; i < shown.size(); ++i) {
-            if (shown[i]) row(s.lines()[i], actors);
+        auto const fates = fates_of(s.lines());
+        for (std::size_t i = 0; i < fates.size(); ++i) {
+            if (fates[i] == line_fate::shown) row(s.lines()[i], actors);
         }
         text_ += "</table></div>\n";
     }
