@@ -37,7 +37,7 @@ def with_token(command):
         return command
     at = command.index("@REPLAY@")
     printed, _ = run(command[: at - 1] + command[at + 1 :])
-    tokens = re.findall(r"^ *replay: (\S+)$", printed, re.MULTILINE)
+    tokens = re.findall(r"^ *replay: (\S+)", printed, re.MULTILINE)
     if not tokens:
         sys.exit(f"{printed}{command[0]}: prints no line replay: TOKEN")
     return command[:at] + [tokens[-1]] + command[at + 1 :]

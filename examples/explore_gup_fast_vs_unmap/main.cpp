@@ -30,8 +30,9 @@ using forgetful = gup_fast_against_munmap<small_tables, taken::one_of_two, forge
 
 /// What all searches have in common.
 mmhold::plan plan_for(options const& wanted) {
-    return {.memory = wanted.model,
-            .longest = 30'000};  // an execution of munmap reads whole tables
+    mmhold::plan p{.memory = wanted.model, .longest = 30'000};  // munmap reads whole tables
+    p.command = "explore_gup_fast_vs_unmap";                    // shows a finding again
+    return p;
 }
 
 template<mmhold::Scenario S>

@@ -249,9 +249,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // vmsplice.hpp          vmsplice
 
 // 11 adapt/   std_shared_mutex.hpp (std_shared_mutex), ranges.hpp (page_addresses, contiguous_runs)
-// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan),
-//             scenario_book.hpp (scenario_book),
-//            history.hpp (history)
+// 12 explore/ model_machine.hpp (model_machine), plan.hpp (plan), history.hpp (history),
+//             scenario_book.hpp (scenario_book)
 // 12 laws/    law_report.hpp (law_report); <concept>_laws in a header per concept
 
 }  // namespace mmhold

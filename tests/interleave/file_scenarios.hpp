@@ -321,7 +321,8 @@ public:
     std::uint64_t reads() { return How == arrival::looked_for ? reads_started() : careless.started(); }
 };
 
-/// Two who need one page, each of whom is also the disk if there is something to read: one read, one page.
+/// Two need one page; the first is also the disk, the second is killed before the page comes, or after. It is read
+/// once (§2.1 item 1).
 template<arrival How = arrival::looked_for>
 struct two_need_one_page : file_world<asked_file<How>> {
     using base = file_world<asked_file<How>>;
@@ -330,36 +331,46 @@ struct two_need_one_page : file_world<asked_file<How>> {
 
     two_need_one_page() : base{mmap_flags{}, page_size} {}
     void actor(int who) {
-        auto& me = who == 0 ? this->first : this->second;
-        if constexpr (How == arrival::ignored) return need_blindly(me);
-        auto done = this->fault(me, {fault_flag::allow_retry, fault_flag::killable});
-        if (done.kind() == fault_kind::retry_lock_dropped) {
-            auto const ticket = done.take_ticket();
-            serve();
-            ticket.wait(wait_mode::uninterruptible);
-        }
-        auto const again = this->fault(me, {fault_flag::allow_retry, fault_flag::killable, fault_flag::tried});
-        M::expect(again.kind() == fault_kind::installed, "reading in forces one RETRY");
-    }
-    void serve() {
+        if constexpr (How == arrival::ignored) return need_blindly(who);
+        auto const mine = this->object.ask((who == 0 ? this->first : this->second).current(), 0);
+        M::expect(mine.has_value(), "there is memory to ask with");
+        if (who == 1) return;
         if (auto const read = this->object.try_next_read()) {
             (void)this->object.complete(*read, [](std::uint64_t, auto) {});
         }
     }
-    void need_blindly(typename base::cpu_type& me) {
+    void need_blindly(int who) {
         if (this->object.needs_no_page(0)) return;
-        auto mine = this->object.careless.ask(me.current(), 0, 0, [] { return false; });
-        if (auto const read = this->object.careless.try_next()) {
-            auto const page = this->object.allocate();
-            if (page) (void)this->object.add(0, *page);
-            if (page) this->frames.put(*page);
-            (void)this->object.careless.finish(*read, errc::ok);
-        }
-        if (mine) mine->ticket().wait(wait_mode::uninterruptible);
+        auto const mine = this->object.careless.ask((who == 0 ? this->first : this->second).current(), 0, 0,
+                                                    [] { return false; });
+        if (who == 1 || !mine) return;
+        auto const read = this->object.careless.try_next();
+        auto const page = this->object.allocate();
+        if (page) (void)this->object.add(0, *page);
+        if (page) this->frames.put(*page);
+        if (read) (void)this->object.careless.finish(*read, errc::ok);
     }
     void finish() {
         M::expect(this->object.reads() == 1, "one page was read more than once");
         base::finish();
+    }
+};
+
+/// A fault and the disk: it is told to come back once, and then finds the page. (§2.1 item 2)
+struct fault_against_disk : file_world<small_file> {
+    static constexpr int actors = 2;
+    fault_against_disk() : file_world{mmap_flags{}, page_size} {}
+    void actor(int who) {
+        if (who == 1) {
+            auto const read = object.next_read(second.current(), wait_mode::uninterruptible);
+            return (void)object.complete(*read, [](std::uint64_t, auto) {});
+        }
+        constexpr fault_flags may_retry{fault_flag::allow_retry, fault_flag::killable};
+        auto done = fault(first, may_retry);
+        M::expect(done.kind() == fault_kind::retry_lock_dropped, "the page is not there yet");
+        done.take_ticket().wait(wait_mode::uninterruptible);
+        auto const again = fault(first, may_retry.with(fault_flag::tried));
+        M::expect(again.kind() == fault_kind::installed, "reading in forces one RETRY");
     }
 };
 
@@ -420,7 +431,9 @@ inline void add_file_scenarios(scenario_book& book) {
         "entries become read-only before the dirty mark is taken");
     book.add_mutant<store_against_write_back<cache_bug::not_protected>>(
         "file.store_against_write_back", "not_protected", "entries stay writable");
-    book.add<two_need_one_page<>>("file.two_need_one_page", "two faults of one page, one read",
+    book.add<fault_against_disk>("file.fault_against_disk", "a fault waits for the disk once",
+                                 reach::tso_only);
+    book.add<two_need_one_page<>>("file.two_need_one_page", "two need one page, it is read once",
                                   reach::tso_only);
     book.add_mutant<two_need_one_page<arrival::ignored>>(
         "file.two_need_one_page", "arrival_ignored", "asks without looking whether the page has come");

@@ -8,6 +8,7 @@
 #include <mmhold/lock/seq_count.hpp>
 #include <mmhold/lock/spin_lock.hpp>
 
+#include "weak_machine.hpp"
 #include <cstdint>
 
 namespace mmhold_test {
@@ -55,11 +56,11 @@ struct counted_under {
 };
 
 /// Readers and writers of a pair of fields that must stay equal.
-template<int Readers, int Writers>
+template<int Readers, int Writers, class Lock = rw_lock<model_machine>>
 struct readers_and_writers {
     using M = model_machine;
     static constexpr int actors = Readers + Writers;
-    rw_lock<M> lock;
+    Lock lock;
     M::plain<int> left{0};
     M::plain<int> right{0};
     readers_and_writers() {
@@ -88,11 +89,11 @@ struct readers_and_writers {
 enum class downgrade_by : std::uint8_t { downgrading, letting_go };
 
 /// A writer writes and downgrades; another writer must not get in between.
-template<downgrade_by How>
+template<downgrade_by How, class Lock = rw_lock<model_machine>>
 struct downgraded {
     using M = model_machine;
     static constexpr int actors = 3;
-    rw_lock<M> lock;
+    Lock lock;
     M::plain<int> value{0};
     downgraded() {
         M::name(&lock, "mm lock");
@@ -284,6 +285,30 @@ struct sequence_marking {
     }
 };
 
+/// The locks' own source on machines that lack one of its orders.
+inline void add_weak_lock_mutants(scenario_book& book) {
+    book.add_mutant<counted_under<spin_lock<machine_without<"spin.lock">>, 2>>(
+        "spin_lock.two", "lock_relaxed", "does not see what the last holder wrote");
+    book.add_mutant<counted_under<spin_lock<machine_without<"spin.unlock">>, 2>>(
+        "spin_lock.two", "unlock_relaxed", "does not publish what it wrote");
+    book.add_mutant<counted_under<rw_lock<machine_without<"rw_lock.try_exclusive">>, 2>>(
+        "rw_lock.two_writers", "try_relaxed",
+        "takes the lock without seeing what was done under it");
+    book.add_mutant<counted_under<rw_lock<machine_without<"rw_lock.unlock">>, 2>>(
+        "rw_lock.two_writers", "unlock_relaxed", "does not publish what it wrote");
+    book.add_mutant<counted_under<rw_lock<machine_without<"wait_queue.forget">>, 2>>(
+        "rw_lock.two_writers", "forget_relaxed",
+        "a waiter returns while its waker still looks at it");
+    book.add_mutant<readers_and_writers<1, 1, rw_lock<machine_without<"rw_lock.unlock_shared">>>>(
+        "rw_lock.reader_writer", "unlock_shared_relaxed",
+        "a writer comes before the reader is done");
+    book.add_mutant<readers_and_writers<1, 1, rw_lock<machine_without<"rw_lock.try_shared">>>>(
+        "rw_lock.reader_writer", "try_shared_relaxed", "a reader does not see the writer's work");
+    book.add_mutant<
+        downgraded<downgrade_by::downgrading, rw_lock<machine_without<"rw_lock.downgrade">>>>(
+        "rw_lock.downgrade", "downgrade_relaxed", "readers do not see what was written before it");
+}
+
 inline void add_lock_scenarios(scenario_book& book) {
     book.add<counted_under<spin_lock<model_machine>, 2>>("spin_lock.two",
                                                          "two increments under a spin_lock");
@@ -316,6 +341,7 @@ inline void add_lock_scenarios(scenario_book& book) {
                                                   "pin against begin_write: one notices");
     book.add_mutant<sequence_marking<marking_bug::looks_before_marking>>(
         "seq_count.marking", "looks_before_marking", "pins after the look at the number");
+    add_weak_lock_mutants(book);
 }
 
 }  // namespace mmhold_test

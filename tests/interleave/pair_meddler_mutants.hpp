@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Meddlers that break the order of gup-semantics §6.1: release before clearing, release before flushing, look
-// before clearing, take a table that is in use, two steps where there must be one.
+// Meddlers that break the order of gup-semantics §6.1: release before clearing, release before
+// flushing, look before clearing, take a table that is in use, two steps where there must be one.
 
 #include "pair_meddlers.hpp"
-
 #include <cstdint>
 #include <optional>
 
@@ -139,14 +138,16 @@ struct splitting_in_two_steps_meddler : splitting_meddler {
         }
         for (unsigned n = 0; n < 4; ++n) {
             auto const at = w.place.plus(n * page_size);
-            (void)w.space.table().map(w.second, at, piece_of<typename World::format>(large, 1, n), 0);
+            (void)w.space.table().map(w.second, at, piece_of<typename World::format>(large, 1, n),
+                                      0);
         }
     }
 };
 
 /// Does not wait for those who walk.
 struct exiting_early_meddler : exiting_meddler {
-    static constexpr meddler_traits traits{.fate = fate_of_page::removed, .refusal = errc::bad_address};
+    static constexpr meddler_traits traits{.fate = fate_of_page::removed,
+                                           .refusal = errc::bad_address};
 };
 
 }  // namespace mmhold_test

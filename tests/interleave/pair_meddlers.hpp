@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The meddlers of pair_scenarios.hpp: those who change what the taker is about to take. Each says what it wants
-// to find in the beginning, what becomes of the page, and with which errors a taker may come home from it.
+// The meddlers of pair_scenarios.hpp: those who change what the taker is about to take. Each says
+// what it wants to find in the beginning, what becomes of the page, and with which errors a taker
+// may come home from it.
 
-#include "pair_world.hpp"
-
+#include <mmhold/explore/scenario_book.hpp>
 #include <mmhold/space/unmapped_pages.hpp>
 
+#include "pair_world.hpp"
 #include <cstdint>
 #include <optional>
 
@@ -29,6 +30,7 @@ struct meddler_traits {
     std::uint64_t page{0};   ///< which of the taker's pages it is about
     errc refusal{errc::ok};  ///< what a taker may be told; ok: it gets its page
     bool ends_the_space{false};
+    reach how_far{reach::complete};  ///< against a gup that faults and looks again
 };
 
 /// In place of a meddler where there is none.
@@ -77,7 +79,10 @@ struct unmapping_meddler {
 /// The same of a second page, while the first one stays.
 struct unmapping_second_meddler {
     static constexpr char const* name = "unmap_second";
-    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1}, .fate = fate_of_page::removed, .page = 1, .refusal = errc::bad_address};
+    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1},
+                                           .fate = fate_of_page::removed,
+                                           .page = 1,
+                                           .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.munmap(w.second, *page_span::from(w.place.plus(page_size), page_count{1}));
@@ -88,7 +93,8 @@ struct unmapping_second_meddler {
 /// munmap(2) of the last mapping that a table served: the table goes as well.
 struct table_freeing_meddler {
     static constexpr char const* name = "table_free";
-    static constexpr meddler_traits traits{.fate = fate_of_page::removed, .refusal = errc::bad_address};
+    static constexpr meddler_traits traits{.fate = fate_of_page::removed,
+                                           .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.munmap(w.second, w.pages(1));
@@ -99,8 +105,9 @@ struct table_freeing_meddler {
 /// An empty table is given back while the mapping stays (PT_RECLAIM, gup-semantics §6.2 #29).
 struct table_reclaiming_meddler {
     static constexpr char const* name = "table_reclaim";
-    static constexpr meddler_traits traits{
-        .start = {.what = beginning::present::table}, .fate = fate_of_page::replaced};
+    static constexpr meddler_traits traits{.start = {.what = beginning::present::table},
+                                           .fate = fate_of_page::replaced,
+                                           .how_far = reach::tso_only};
     template<class World>
     static void act(World& w) {
         auto const held = held_shared<typename World::lock_type>::acquire(w.space.lock());
@@ -111,7 +118,8 @@ struct table_reclaiming_meddler {
 /// mprotect(2): the page becomes read-only.
 struct protecting_meddler {
     static constexpr char const* name = "protect";
-    static constexpr meddler_traits traits{.fate = fate_of_page::read_only, .refusal = errc::bad_address};
+    static constexpr meddler_traits traits{.fate = fate_of_page::read_only,
+                                           .refusal = errc::bad_address};
     template<class World>
     static void act(World& w) {
         (void)w.space.mprotect(w.second, w.pages(1), prot::r);
@@ -120,23 +128,11 @@ struct protecting_meddler {
     }
 };
 
-/// The same of a second page: the lockless half of gup gets one page, and its other half an error.
-struct protecting_second_meddler {
-    static constexpr char const* name = "protect_second";
-    static constexpr meddler_traits traits{.start = {.pages = 2, .neighbour = 1},
-                                           .fate = fate_of_page::read_only,
-                                           .page = 1,
-                                           .refusal = errc::bad_address};
-    template<class World>
-    static void act(World& w) {
-        (void)w.space.mprotect(w.second, *page_span::from(w.place.plus(page_size), page_count{1}), prot::r);
-    }
-};
-
 /// A large leaf becomes a table of small ones, of the same frames.
 struct splitting_meddler {
     static constexpr char const* name = "split";
-    static constexpr meddler_traits traits{.start = {.pages = 4, .what = beginning::present::folio}};
+    static constexpr meddler_traits traits{
+        .start = {.pages = 4, .what = beginning::present::folio}};
     template<class World>
     static void act(World& w) {
         auto const held = held_shared<typename World::lock_type>::acquire(w.space.lock());
@@ -144,10 +140,12 @@ struct splitting_meddler {
     }
 };
 
-/// khugepaged: copies the small pages of a table into a folio, unless somebody else holds one of them.
+/// khugepaged: copies the small pages of a table into a folio, unless somebody else holds one of
+/// them.
 struct collapsing_meddler {
     static constexpr char const* name = "collapse";
-    static constexpr meddler_traits traits{.start = {.pages = 4, .neighbour = 1}, .fate = fate_of_page::copied};
+    static constexpr meddler_traits traits{.start = {.pages = 4, .neighbour = 1},
+                                           .fate = fate_of_page::copied};
 
     template<class World>
     static void act(World& w) {
@@ -171,7 +169,8 @@ struct collapsing_meddler {
             return leaf;
         };
         unmapped_pages<typename World::space_type> gone{w.space, w.second, empty_tables::stay};
-        auto const done = w.space.table().collapse(w.second, w.place, 1, policy, gone, w.space.flush());
+        auto const done =
+            w.space.table().collapse(w.second, w.place, 1, policy, gone, w.space.flush());
         done ? w.space.note_mapped(leaf, 4) : w.frames.put(*fresh, 4);
     }
 
@@ -193,10 +192,22 @@ struct discarding_meddler {
     }
 };
 
+/// The same of a second page: the lockless half of gup gets one page, its other half a fresh one.
+struct discarding_second_meddler {
+    static constexpr char const* name = "discard_second";
+    static constexpr meddler_traits traits{
+        .start = {.pages = 2, .neighbour = 1}, .fate = fate_of_page::replaced, .page = 1};
+    template<class World>
+    static void act(World& w) {
+        (void)w.space.dontneed(w.second, *page_span::from(w.place.plus(page_size), page_count{1}));
+    }
+};
+
 /// The same for a whole table's worth, which takes the table away (PT_RECLAIM).
 struct discarding_all_meddler {
     static constexpr char const* name = "discard_all";
-    static constexpr meddler_traits traits{.start = {.pages = 4}, .fate = fate_of_page::replaced};
+    static constexpr meddler_traits traits{
+        .start = {.pages = 4}, .fate = fate_of_page::replaced, .how_far = reach::sampled};
     template<class World>
     static void act(World& w) {
         (void)w.space.dontneed(w.second, w.pages(4));
@@ -207,8 +218,10 @@ struct discarding_all_meddler {
 /// The end of the process. Who walks without the lock has kept it alive until then (mm_users).
 struct exiting_meddler {
     static constexpr char const* name = "exit";
-    static constexpr meddler_traits traits{
-        .fate = fate_of_page::removed, .refusal = errc::bad_address, .ends_the_space = true};
+    static constexpr meddler_traits traits{.fate = fate_of_page::removed,
+                                           .refusal = errc::bad_address,
+                                           .ends_the_space = true,
+                                           .how_far = reach::sampled};
     template<class World>
     static void act(World& w) {
         w.space.exit(w.second);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Takers with a defence left out: walkers that do not look a second time, pools that do not count, domains that
-// do not protect, handlers that do not look under the lock, and compositions of gup that lose pages or the truth
-// about the lock (the seeds of gup-semantics §6.2).
-
-#include "pair_scenarios.hpp"
+// Takers with a defence left out: walkers that do not look a second time, pools that do not count,
+// domains that do not protect, handlers that do not look under the lock, and compositions of gup
+// that lose pages or the truth about the lock (the seeds of gup-semantics §6.2).
 
 #include <mmhold/gup/drive.hpp>
 #include <mmhold/space/entry_rights.hpp>
 
+#include "pair_scenarios.hpp"
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -18,9 +17,11 @@
 
 namespace mmhold_test {
 
-// ---- the lockless walk ------------------------------------------------------------------------------
+// ---- the lockless walk
+// ------------------------------------------------------------------------------
 
-/// A lockless walker that is told what it saw before, the `Look`-th time it looks at an entry of `Level`.
+/// A lockless walker that is told what it saw before, the `Look`-th time it looks at an entry of
+/// `Level`.
 template<class Space, unsigned Level, int Look>
 class blindfolded_walker {
 public:
@@ -34,7 +35,9 @@ public:
         looks_ = 0;
         base_.seek(walk, request, inside);
     }
-    void deliver(cursor& walk, std::uint64_t word, witness& inside) { base_.deliver(walk, word, inside); }
+    void deliver(cursor& walk, std::uint64_t word, witness& inside) {
+        base_.deliver(walk, word, inside);
+    }
     std::uint64_t read(entry_query query) {
         if (query.level != Level) return base_.read(query);
         if (++looks_ != Look) seen_ = base_.read(query);
@@ -42,8 +45,12 @@ public:
     }
     virt_addr user_end() const { return base_.user_end(); }
     auto begin_walk(holding how) { return base_.begin_walk(how); }
-    bool walk_was_undisturbed(holding how, ticket seen) { return base_.walk_was_undisturbed(how, seen); }
-    void put_back(pfn first, std::uint64_t pages, holding how) { base_.put_back(first, pages, how); }
+    bool walk_was_undisturbed(holding how, ticket seen) {
+        return base_.walk_was_undisturbed(how, seen);
+    }
+    void put_back(pfn first, std::uint64_t pages, holding how) {
+        base_.put_back(first, pages, how);
+    }
 
 private:
     base base_;
@@ -79,6 +86,7 @@ public:
     frame_kind kind(pfn page) const { return pool_.kind(page); }
     frame_attributes attributes(pfn page) const { return pool_.attributes(page); }
     bool exclusive(pfn page) const { return pool_.exclusive(page); }
+    unsigned order_of(pfn page) const { return pool_.order_of(page); }
 
 private:
     frame_pool<model_machine>& pool_;
@@ -118,7 +126,8 @@ using grabs_nothing = walker_with_wrong_pool<Space, pool_bug::grabs_nothing>;
 template<class Space>
 using keeps_what_it_puts_back = walker_with_wrong_pool<Space, pool_bug::keeps_what_it_puts_back>;
 
-// ---- tables and who frees them ------------------------------------------------------------------------
+// ---- tables and who frees them
+// ------------------------------------------------------------------------
 
 /// A domain whose broadcast waits for nobody (a collapse without the IPI of gup-semantics §6.1).
 struct impatient_domain : hazard_domain<model_machine, 1> {
@@ -146,7 +155,8 @@ struct shared_by_writers : plain_mm_lock {
     void unlock() noexcept { plain_mm_lock::unlock_shared(); }
 };
 
-// ---- faults -------------------------------------------------------------------------------------------
+// ---- faults
+// -------------------------------------------------------------------------------------------
 
 /// What a fault does wrong on its way to an empty place.
 enum class fault_bug : std::uint8_t { overwrites, loser_keeps_its_frame };
@@ -159,7 +169,8 @@ public:
     using typename dispatch<Space>::outcome;
     explicit wrong_fault(Space& space) : dispatch<Space>{space}, space_{space} {}
 
-    outcome handle(fault_request const& request, lock_authority<lock_type>& authority, cpu_type& me) {
+    outcome handle(fault_request const& request, lock_authority<lock_type>& authority,
+                   cpu_type& me) {
         auto const site = locate_fault(space_, request, authority, me);
         if (!site) return outcome::failed(site.error());
         auto const page = allocate_page_for(space_, *site->area);
@@ -198,12 +209,14 @@ struct unlocked_fault_taker {
             area = found->view(held);
         }
         auto const page = allocate_page_for(w.space, area);
-        if (page) (void)install_page(w.space, me, w.place, leaf_for(area, *page, install_for::writing));
+        if (page)
+            (void)install_page(w.space, me, w.place, leaf_for(area, *page, install_for::writing));
         return {0, gup_stop::complete, errc::ok, lock_fate::kept};
     }
 };
 
-// ---- compositions of gup --------------------------------------------------------------------------------
+// ---- compositions of gup
+// --------------------------------------------------------------------------------
 
 /// How fast and slow are put together wrongly.
 enum class sum_bug : std::uint8_t { error_hides_pages, pages_not_advanced };
@@ -250,7 +263,8 @@ struct zero_for_dead_taker : gup_unlocked_taker<> {
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<1>& out) {
         auto answer = gup_unlocked_taker<>::take(w, me, out);
-        if (answer.error == errc::interrupted) answer = {0, gup_stop::would_wait, errc::ok, answer.lock};
+        if (answer.error == errc::interrupted)
+            answer = {0, gup_stop::would_wait, errc::ok, answer.lock};
         return answer;
     }
 };
@@ -258,7 +272,8 @@ struct zero_for_dead_taker : gup_unlocked_taker<> {
 /// What is wrong with the loop around the retry (gup-semantics §2.4).
 enum class loop_bug : std::uint8_t { none, retry_with_all_pages, start_not_advanced, vma_kept };
 
-/// get_user_pages_unlocked as the RFC wrote it: a bulk call; after a drop a call for one page; then bulk again.
+/// get_user_pages_unlocked as the RFC wrote it: a bulk call; after a drop a call for one page; then
+/// bulk again.
 template<loop_bug Bug, std::uint64_t Pages = 2>
 struct retry_loop_taker {
     static constexpr char const* name = "retry_loop";
@@ -330,8 +345,11 @@ private:
         stop fault(virt_addr at, lock_authority<lock_type>& authority) {
             if (kept) return fill_kept_vma(at);
             dispatch<space_type> handler{w.space};
-            if (Bug == loop_bug::vma_kept) kept = w.space.find(at, authority.held())->view(authority.held());
-            auto const flags = fault_flags{fault_flag::write}.with(fault_flag::allow_retry).with(fault_flag::killable);
+            if (Bug == loop_bug::vma_kept)
+                kept = w.space.find(at, authority.held())->view(authority.held());
+            auto const flags = fault_flags{fault_flag::write}
+                                   .with(fault_flag::allow_retry)
+                                   .with(fault_flag::killable);
             auto outcome = handler.handle({at, flags}, authority, me);
             if (outcome.kind() == fault_kind::failed) return failed(outcome.error());
             if (outcome.kind() != fault_kind::retry_lock_dropped) return stop::done;
@@ -341,7 +359,8 @@ private:
         }
         stop fill_kept_vma(virt_addr at) {
             auto const page = allocate_page_for(w.space, *kept);
-            if (page) (void)install_page(w.space, me, at, leaf_for(*kept, *page, install_for::writing));
+            if (page)
+                (void)install_page(w.space, me, at, leaf_for(*kept, *page, install_for::writing));
             kept.reset();
             return stop::done;
         }

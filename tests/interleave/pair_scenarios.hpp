@@ -2,10 +2,17 @@
 #pragma once
 
 // Every taker against every meddler: one scenario, two lists. What is judged, in every execution
-// (gup-semantics §11.2): a page that was returned was mapped there, writable, between call and return; an error
-// only if no page was obtained, and only one that the meddler explains; references and pins add up to nothing in
-// the end; a pinned page stays exclusive, and mapped until its owner takes it away; the lock's fate; no TLB
-// knows a freed page. Frames, tables and words that are used after their end the explorer finds by itself.
+// (gup-semantics §11.2): a page that was returned was mapped there, writable, between call and
+// return; an error only if no page was obtained, and only one that the meddler explains; references
+// and pins add up to nothing in the end; a pinned page stays exclusive, and mapped until its owner
+// takes it away; the lock's fate; no TLB knows a freed page. Frames, tables and words that are used
+// after their end the explorer finds by itself.
+//
+// What cannot be paired, and why: a process does not end under a lockless walk – whoever walks is
+// one of its users, and the last user ends it (pair::counts_users); nothing can be missing, in the
+// sense of a userfault, where nothing is mapped, nor where a large leaf is. Collapse is no operation
+// of address_space, so it is table().collapse() under the exclusive lock, with the counts looked at
+// as gup-semantics §6.1 says. Takers want to write, which is the stricter half.
 
 #include "pair_meddlers.hpp"
 #include "pair_takers.hpp"
@@ -18,7 +25,8 @@
 
 namespace mmhold_test {
 
-/// How the pair finds the space: as the meddler wants it, with a hole where the taker wants to fault.
+/// How the pair finds the space: as the meddler wants it, with a hole where the taker wants to
+/// fault.
 template<class Taker, class Meddler>
 constexpr beginning beginning_of_pair() {
     using enum beginning::present;
@@ -60,7 +68,8 @@ public:
     void finish() {
         use(kept_);
         for (std::uint64_t n = 0; n < kept_; ++n) {
-            if (stays_mapped(n)) M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
+            if (stays_mapped(n))
+                M::expect(is_still_mapped(n), "a pinned page is not mapped any more");
             w_.frames.unpin(out_[n]);
         }
     }
@@ -87,7 +96,8 @@ private:
                   "a page that was not mapped there during the call");
         auto const untouched = Meddler::traits.page != 0 || fate == fate_of_page::stays;
         if (n == 0 && untouched && w_.original) {
-            M::expect(out_[n] == w_.original->frame, "another page, although it never left its place");
+            M::expect(out_[n] == w_.original->frame,
+                      "another page, although it never left its place");
         }
     }
     // A collapse replaces pages, but not pinned ones.
@@ -111,7 +121,8 @@ struct pair {
     using M = model_machine;
     static constexpr int actors = 2;
     /// In the kernel, too, a lockless walk keeps the process from ending: the last user ends it.
-    static constexpr bool counts_users = Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
+    static constexpr bool counts_users =
+        Meddler::traits.ends_the_space && Taker::traits.walks_without_lock;
 
     pair_world<Config> w{beginning_of_pair<Taker, Meddler>()};
     judged_taker<Taker, Meddler, pair_world<Config>> taker{w};
@@ -120,7 +131,8 @@ struct pair {
     void actor(int who) {
         if (who == 0) taker.take(w.first);
         if (who == 1 && !counts_users) Meddler::act(w);
-        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with itself.
+        // (pair.mmput) acq_rel: everybody is done before the last one ends the process; pairs with
+        // itself.
         if (counts_users && users.fetch_sub(1, acq_rel("pair.mmput")) == 1) Meddler::act(w);
     }
     void always() {
@@ -164,24 +176,66 @@ using meddlers =
               table_reclaiming_meddler, protecting_meddler, splitting_meddler, collapsing_meddler,
               discarding_meddler, discarding_all_meddler, exiting_meddler>;
 
-/// What the table says about a pair.
+/// How far the search of a pair goes in the runs of every day. `mmhold_explore --scenario NAME`
+/// searches any pair to its end.
 template<class Taker, class Meddler>
-std::string pair_name() {
-    return std::string{"pair."} + Taker::name + "_against_" + Meddler::name;
+constexpr reach reach_of_pair() {
+    if (pair<Taker, Meddler>::counts_users) return reach::complete;
+    return Taker::traits.faults_and_looks_again ? Meddler::traits.how_far : reach::complete;
 }
 
-template<class Taker, class... Meddlers>
-void add_pair_row(scenario_book& book, type_list<Meddlers...>) {
-    (book.add<pair<Taker, Meddlers>>(pair_name<Taker, Meddlers>(), std::string{Taker::name} + " while " + Meddlers::name + " is at work"), ...);
-}
+/// One row of the table: a taker, all meddlers.
+template<class Taker>
+struct pair_row {
+    template<class... Meddlers>
+    static void add(scenario_book& book, type_list<Meddlers...>) {
+        auto const name = std::string{"pair."} + Taker::name + "_against_";
+        (book.add<pair<Taker, Meddlers>>(
+             name + Meddlers::name,
+             std::string{Taker::name} + " of a page; meddler: " + Meddlers::name,
+             reach_of_pair<Taker, Meddlers>()),
+         ...);
+    }
+};
 template<class... Takers>
 void add_pair_rows(scenario_book& book, type_list<Takers...>) {
-    (add_pair_row<Takers>(book, meddlers{}), ...);
+    (pair_row<Takers>::add(book, meddlers{}), ...);
 }
 
-inline void add_pair_scenarios(scenario_book& book) {
-    add_pair_rows(book, lockless_takers{});
-    add_pair_rows(book, locking_takers{});
+/// Pairs over the lock that address_space has by default. It has scenarios of its own; here it is
+/// seen at work.
+inline void add_pairs_on_the_fair_lock(scenario_book& book) {
+    using fair = pair_config<>;
+    book.add<pair<gup_fast_taker<>, unmapping_meddler, fair>>(
+        "pair.gup_fast_on_rw_lock_against_unmap", "gup_fast, falling back to rw_lock");
+    book.add<pair<gup_locked_taker<>, mapping_over_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_map_over", "gup_locked and MAP_FIXED on rw_lock");
+    book.add<pair<gup_locked_taker<>, discarding_meddler, fair>>(
+        "pair.gup_locked_on_rw_lock_against_discard", "two who hold rw_lock shared");
+    book.add<pair<fault_taker<>, table_freeing_meddler, fair>>(
+        "pair.fault_on_rw_lock_against_table_free", "a fault and munmap on rw_lock");
+}
+
+/// Pairs of two pages, and of two takers.
+inline void add_more_pairs(scenario_book& book) {
+    book.add<pair<gup_fast_taker<2>, unmapping_second_meddler>>(
+        "pair.gup_fast_two_against_unmap_second", "gup_fast of two pages, the second is unmapped");
+    book.add<pair<gup_fast_taker<2>, discarding_second_meddler>>(
+        "pair.gup_fast_two_against_discard_second",
+        "gup_fast of two pages, the second is discarded");
+    book.add<pair<pin_fast_taker<2>, unmapping_second_meddler>>(
+        "pair.pin_fast_two_against_unmap_second", "pin_fast of two pages, the second is unmapped");
+    book.add<pair<gup_unlocked_taker<2>, unmapping_second_meddler>>(
+        "pair.gup_unlocked_two_against_unmap_second",
+        "gup_unlocked of two pages, the second is unmapped");
+    book.add<two_takers<fault_taker<>, fault_taker<>>>("pair.fault_beside_fault",
+                                                       "two faults on one entry");
+    book.add<two_takers<gup_fast_only_taker<>, fault_taker<>>>(
+        "pair.gup_fast_only_beside_fault", "the lockless walk and the fault that fills its entry");
+    book.add<two_takers<gup_fast_taker<>, fault_taker<>>>("pair.gup_fast_beside_fault",
+                                                          "gup_fast and a fault on one page");
+    book.add<two_takers<gup_unlocked_taker<>, pin_fast_taker<>>>(
+        "pair.gup_unlocked_beside_pin_fast", "two ways of gup, one missing page", reach::tso_only);
 }
 
 }  // namespace mmhold_test

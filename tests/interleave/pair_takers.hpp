@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The takers of pair_scenarios.hpp: those who want the page. Each is one call of the library, made of parts
-// that a mutant may exchange.
-
-#include "pair_world.hpp"
+// The takers of pair_scenarios.hpp: those who want the page. Each is one call of the library, made
+// of parts that a mutant may exchange.
 
 #include <mmhold/fault/dispatch.hpp>
 #include <mmhold/gup/gup.hpp>
@@ -12,6 +10,7 @@
 #include <mmhold/walk/locked_walker.hpp>
 #include <mmhold/walk/lockless_walker.hpp>
 
+#include "pair_world.hpp"
 #include <array>
 #include <cstdint>
 #include <span>
@@ -51,6 +50,7 @@ struct taker_traits {
     bool starts_without_page{false};
     bool walks_without_lock{false};
     bool keeps_until_the_end{false};
+    bool faults_and_looks_again{false};  ///< its searches are the largest
 };
 
 template<std::uint64_t Pages>
@@ -59,7 +59,8 @@ using gup_pages = std::array<pfn, Pages>;
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_fast_taker {
     static constexpr char const* name = "gup_fast";
-    static constexpr taker_traits traits{.walks_without_lock = true};
+    static constexpr taker_traits traits{.walks_without_lock = true,
+                                         .faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -85,8 +86,10 @@ struct gup_fast_only_taker {
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct pin_fast_taker {
     static constexpr char const* name = "pin_fast";
-    static constexpr taker_traits traits{
-        .how = holding::pin, .walks_without_lock = true, .keeps_until_the_end = true};
+    static constexpr taker_traits traits{.how = holding::pin,
+                                         .walks_without_lock = true,
+                                         .keeps_until_the_end = true,
+                                         .faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -96,11 +99,12 @@ struct pin_fast_taker {
     }
 };
 
-/// Enters with the lock, may lose it; the witness, the answer and the record must say the same about it.
+/// Enters with the lock, may lose it; the witness, the answer and the record must say the same
+/// about it.
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_locked_taker {
     static constexpr char const* name = "gup_locked";
-    static constexpr taker_traits traits{};
+    static constexpr taker_traits traits{.faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -113,7 +117,8 @@ struct gup_locked_taker {
         auto const never_dropped = !lock.was_given();
         World::M::expect((answer.lock == lock_fate::kept) == never_dropped,
                          "the lock is said to be kept exactly if it was never dropped");
-        World::M::expect(held.holding() == never_dropped, "the witness says what became of the lock");
+        World::M::expect(held.holding() == never_dropped,
+                         "the witness says what became of the lock");
         return answer;
     }
 };
@@ -121,7 +126,7 @@ struct gup_locked_taker {
 template<std::uint64_t Pages = 1, class Parts = own_parts>
 struct gup_unlocked_taker {
     static constexpr char const* name = "gup_unlocked";
-    static constexpr taker_traits traits{};
+    static constexpr taker_traits traits{.faults_and_looks_again = true};
     static constexpr auto pages = Pages;
     template<class World>
     static gup_result take(World& w, typename World::cpu_type& me, gup_pages<Pages>& out) {
@@ -144,7 +149,8 @@ struct fault_taker {
         auto const held = held_shared<lock>::acquire(w.space.lock());
         auto authority = lock_authority<lock>::keep(held);
         Handler<typename World::space_type> handler{w.space};
-        auto const outcome = handler.handle({w.place, {fault_flag::write, fault_flag::user}}, authority, me);
+        auto const outcome =
+            handler.handle({w.place, {fault_flag::write, fault_flag::user}}, authority, me);
         auto const failed = outcome.kind() == fault_kind::failed;
         return {0, failed ? gup_stop::error : gup_stop::complete, outcome.error(), lock_fate::kept};
     }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The world in which pair_scenarios.hpp lets a taker (gup, a fault) meet a meddler (munmap, collapse …): a
-// real address_space with tables of four entries and eight frames, and beside it a record that no code of the
-// library can see: what was mapped where while a call was on its way, what a TLB still knows, who gave the
-// mm lock up. The record is written between steps, so it adds no step and no order.
+// The world in which pair_scenarios.hpp lets a taker (gup, a fault) meet a meddler (munmap,
+// collapse …): a real address_space with tables of four entries and eight frames, and beside it a
+// record that no code of the library can see: what was mapped where while a call was on its way,
+// what a TLB still knows, who gave the mm lock up. The record is written between steps, so it adds
+// no step and no order.
 //
-// A page that a call returns must have been mapped at its address, with the wanted right, at some moment
-// between call and return (gup-semantics §11.2 a). The record sees one order of steps that do not depend on
-// each other; an order in which the meddler had finished before the call began is seen where the search goes
-// through it, and whatever is found is an execution that can happen.
+// A page that a call returns must have been mapped at its address, with the wanted right, at some
+// moment between call and return (gup-semantics §11.2 a). The record sees one order of steps that
+// do not depend on each other; an order in which the meddler had finished before the call began is
+// seen where the search goes through it, and whatever is found is an execution that can happen.
 
 #include <mmhold/explore/model_machine.hpp>
 #include <mmhold/fault/install.hpp>
@@ -29,8 +30,9 @@ namespace mmhold_test {
 
 using namespace mmhold;
 
-/// The mm lock as its specification, one step for most of what it does: no line, no sleep. The scenarios of
-/// three actors use it, so that they are not about the line of rw_lock, which has scenarios of its own.
+/// The mm lock as its specification, one step for most of what it does: no line, no sleep. The
+/// scenarios of three actors use it, so that they are not about the line of rw_lock, which has
+/// scenarios of its own.
 class plain_mm_lock {
 public:
     using M = model_machine;
@@ -39,22 +41,26 @@ public:
     bool try_lock_shared() noexcept {
         auto now = word_.load(relaxed);
         while ((now & writer) == 0) {
-            if (word_.compare_exchange(now, now + reader, acquire("plain_lock.try_shared"))) return taken();
+            if (word_.compare_exchange(now, now + reader, acquire("plain_lock.try_shared")))
+                return taken();
         }
         return false;
     }
-    /// Counts itself in, then waits for the writer, if one was faster; the next writer waits for both.
+    /// Counts itself in, then waits for the writer, if one was faster; the next writer waits for
+    /// both.
     void lock_shared() noexcept {
         auto const before = word_.fetch_add(reader, acquire("plain_lock.shared"));
         if ((before & writer) != 0) {
             (void)M::poll(
-                word_, [](std::uint32_t w) { return (w & writer) == 0; }, acquire("plain_lock.wait_shared"));
+                word_, [](std::uint32_t w) { return (w & writer) == 0; },
+                acquire("plain_lock.wait_shared"));
         }
         (void)taken();
     }
     bool try_lock() noexcept {
         std::uint32_t nobody = 0;
-        if (!word_.compare_exchange(nobody, writer, acquire("plain_lock.try_exclusive"))) return false;
+        if (!word_.compare_exchange(nobody, writer, acquire("plain_lock.try_exclusive")))
+            return false;
         M::lock_taken(this, lock_mode::exclusive);
         return true;
     }
@@ -105,7 +111,8 @@ private:
     bool given_{false};
 };
 
-/// The translation that some cpu still has in its TLB: of the first page, as it was in the beginning.
+/// The translation that some cpu still has in its TLB: of the first page, as it was in the
+/// beginning.
 struct tiny_tlb {
     struct translation {
         pfn frame{};
@@ -122,7 +129,7 @@ struct tiny_tlb {
 /// The usual parts. Mutants derive from it and exchange one.
 template<class L = rw_lock<model_machine>, class Domain = hazard_domain<model_machine, 1>>
 struct pair_config {
-    using machine = model_machine;
+    using machine = typename Domain::machine;
     using format = x86_64_radix<2, 2>;
     using lock = watched_lock<L>;
     using reclaimer = Domain;
@@ -132,7 +139,8 @@ struct pair_config {
     static constexpr auto bytes = frame_bytes::none;
 };
 
-/// What is there in the beginning: a mapping of so many pages from address 0, and what of it is present.
+/// What is there in the beginning: a mapping of so many pages from address 0, and what of it is
+/// present.
 struct beginning {
     enum class present : std::uint8_t { nothing, table, page, folio, read_only_folio };
     std::uint64_t pages{1};
@@ -201,7 +209,8 @@ public:
     static constexpr std::uint64_t all_frames = 8;
     static constexpr virt_addr place{};
 
-    frame_pool<M> frames{page_count{all_frames}, Config::bytes, pfn{16}, pin_statistics::off};
+    frame_pool<typename Config::machine> frames{page_count{all_frames}, Config::bytes, pfn{16},
+                                                pin_statistics::off};
     typename Config::tables tables{page_count{5}};
     typename Config::reclaimer domain{};
     typename Config::flush tlb{};
@@ -211,7 +220,7 @@ public:
     cpu_type second{domain};
     cpu_type third{domain};
     std::array<call_record, 2> records{};  ///< one for each taker
-    std::optional<sighting> original{};  ///< what the first page was in the beginning
+    std::optional<sighting> original{};    ///< what the first page was in the beginning
     std::array<M::plain<int>, all_frames> contents{};
 
     explicit pair_world(beginning const& start) { arrange(start); }
@@ -219,7 +228,9 @@ public:
     pair_world& operator=(pair_world const&) = delete;
     ~pair_world() = default;
 
-    static page_span pages(std::uint64_t count) { return *page_span::from(place, page_count{count}); }
+    static page_span pages(std::uint64_t count) {
+        return *page_span::from(place, page_count{count});
+    }
     static mmap_request fixed(std::uint64_t count, protection prot = prot::rw) {
         return {.hint = place, .pages = page_count{count}, .prot = prot, .flags = mmap_flag::fixed};
     }
@@ -231,7 +242,8 @@ public:
         auto table = space.table().root();
         for (unsigned level = format::levels; level-- > 0;) {
             if (!tables.lives(table)) return std::nullopt;  // the end has come for the root
-            auto const entry = format::decode(space.table().read_entry(table, format::index(at, level)), level);
+            auto const entry =
+                format::decode(space.table().read_entry(table, format::index(at, level)), level);
             if (entry.is_leaf()) return seen_as(entry, at, level);
             if (!entry.is_table()) return std::nullopt;
             table = entry.target;
@@ -266,7 +278,8 @@ public:
         frames.put(*page);
     }
 
-    /// When everybody is done: what is mapped is permitted by a vma; then the process ends, and nothing is left.
+    /// When everybody is done: what is mapped is permitted by a vma; then the process ends, and
+    /// nothing is left.
     void end() {
         if (space.valid()) {
             for (std::uint64_t n = 0; n < 7; ++n) check_permission(n);
@@ -294,31 +307,34 @@ private:
         M::expect(!now->writable || may_write, "a page is writable where the mapping is not");
     }
 
+    // By a cpu of its own: what a cpu has walked to before stays named in its slots, and would hide
+    // a bug.
     void arrange(beginning const& start) {
+        cpu_type boot{domain};
         using enum beginning::present;
         if (start.pages == 0) return;
-        (void)space.mmap(first, fixed(start.pages));
+        (void)space.mmap(boot, fixed(start.pages));
         switch (start.what) {
             case nothing: break;
-            case table: (void)space.table().lock_leaf(first, place, 0, if_absent::create); break;
-            case page: put_page(0); break;
-            case folio: put_folio(leaf); break;
-            case read_only_folio: put_folio(read_only_leaf); break;
+            case table: (void)space.table().lock_leaf(boot, place, 0, if_absent::create); break;
+            case page: put_page(boot, 0); break;
+            case folio: put_folio(boot, leaf); break;
+            case read_only_folio: put_folio(boot, read_only_leaf); break;
         }
-        if (start.neighbour != 0) put_page(start.neighbour);
+        if (start.neighbour != 0) put_page(boot, start.neighbour);
         original = translate(0);
         if (original) tlb.cached = {original->frame, original->life, original->writable};
     }
-    void put_page(std::uint64_t n) {
+    void put_page(cpu_type& boot, std::uint64_t n) {
         auto const page = frames.allocate(frame_kind::anonymous);
         frames.set_exclusive(*page);
-        (void)install_page(space, first, place.plus(n * page_size), leaf(*page));
+        (void)install_page(space, boot, place.plus(n * page_size), leaf(*page));
     }
-    void put_folio(page_entry (*entry_for)(pfn)) {
+    void put_folio(cpu_type& boot, page_entry (*entry_for)(pfn)) {
         auto const head = frames.allocate(frame_kind::anonymous, 2);
         frames.get(*head, 3);
         for (std::uint64_t n = 0; n < 4; ++n) frames.set_exclusive(head->plus(n));
-        (void)space.table().map(first, place, entry_for(*head), 1);
+        (void)space.table().map(boot, place, entry_for(*head), 1);
         space.note_mapped(entry_for(*head), 4);
     }
     static page_entry leaf(pfn page) {

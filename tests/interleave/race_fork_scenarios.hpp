@@ -221,23 +221,23 @@ struct swap_out_against_pin {
     }
     void actor(int who) { who == 0 ? pin() : swap_out(); }
     void pin() {
-        auto const seen = entry.load(acquire("scenario.pin_read"));
+        auto const seen = entry.load(relaxed);
         if (seen != present) return;
         auto own = frames.exclusive(page);
         if constexpr (Bug == share_bug::pinned_after_recheck) {
-            auto const same = entry.load(acquire("scenario.pin_reread")) == seen;
+            auto const same = entry.load(relaxed) == seen;
             pinned = same && frames.exclusive(page) && frames.try_grab(page, 1, holding::pin);
             return;
         }
         if (!frames.try_grab(page, 1, holding::pin)) return;
-        auto const same = entry.load(acquire("scenario.pin_reread")) == seen;
+        auto const same = entry.load(relaxed) == seen;
         if (Bug != share_bug::exclusive_asked_before_the_pin) own = frames.exclusive(page);
         pinned = (same || Bug == share_bug::exclusive_asked_before_the_pin) && own;
         if (!pinned) frames.unpin(page);
     }
     void swap_out() {
         auto const before = frames.maybe_pinned(page);
-        auto const old = entry.exchange(none, acq_rel("scenario.share_clear"));
+        auto const old = entry.exchange(none, relaxed);
         if constexpr (Bug == share_bug::counted_before_clear) {
             shared = !before;
             if (shared) frames.clear_exclusive(page);

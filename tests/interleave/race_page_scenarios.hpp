@@ -148,7 +148,7 @@ struct fault_against_truncation {
             spin_guard<M> const locked{folio_lock};
             space.frames().add_attributes(page, frame_attribute::truncated);
             if (Bug != truncate_bug::unmapped_before_the_lock) space.unmap(truncater);
-            cache.store(0, release("scenario.unlink"));
+            cache.store(0, relaxed);
         }
         space.frames().put(page);
     }
@@ -273,7 +273,7 @@ struct unshared_table {
         auto const table = space_type::format::decode(link, 1).target;
         auto& synchronizer = space.domain;
         if (Bug == unshare_bug::broadcast_before_clear) synchronizer.synchronize(unsharer.record());
-        (void)upper.exchange(0, release("scenario.unlink"));
+        (void)upper.exchange(0, relaxed);
         if (Bug == unshare_bug::none) synchronizer.synchronize(unsharer.record());
         auto& entry = space.table_store.entry(table, 0);
         auto const old =

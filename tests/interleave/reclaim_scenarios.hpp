@@ -5,10 +5,13 @@
 // against reclaiming.
 
 #include <mmhold/explore/scenario_book.hpp>
+#include <mmhold/lock/spin_lock.hpp>
 #include <mmhold/reclaim/cpu.hpp>
+#include <mmhold/reclaim/gather.hpp>
 #include <mmhold/reclaim/hazard_domain.hpp>
 #include <mmhold/reclaim/irq_section.hpp>
 
+#include "weak_machine.hpp"
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -30,7 +33,9 @@ enum class reclaim_bug : std::uint8_t {
     synchronize_before_unlink
 };
 
-using small_domain = hazard_domain<model_machine, 1>;
+template<Machine M>
+using domain_on = hazard_domain<M, 1>;
+using small_domain = domain_on<model_machine>;
 
 /// An object that readers find by a word that holds its key.
 struct found_object : retired_object {
@@ -43,13 +48,13 @@ struct found_object : retired_object {
 };
 
 /// Readers protect and use, a remover unlinks and retires (two rounds).
-template<int Readers, int Objects, reclaim_bug Bug = reclaim_bug::none>
+template<int Readers, int Objects, reclaim_bug Bug = reclaim_bug::none, Machine M = model_machine>
 struct protect_and_retire {
-    using M = model_machine;
+    using domain_type = domain_on<M>;
     static constexpr int actors = Readers + 1;
-    small_domain domain;
-    cpu<small_domain> cpus[static_cast<std::size_t>(actors)];
-    M::atomic<std::uint64_t> entry{1};
+    domain_type domain;
+    cpu<domain_type> cpus[static_cast<std::size_t>(actors)];
+    typename M::template atomic<std::uint64_t> entry{1};
     found_object* objects[Objects + 1]{};
 
     protect_and_retire()
@@ -59,15 +64,15 @@ struct protect_and_retire {
 private:
     template<std::size_t... I>
     explicit protect_and_retire(std::index_sequence<I...>)
-        : cpus{(static_cast<void>(I), cpu<small_domain>{domain})...} {
+        : cpus{(static_cast<void>(I), cpu<domain_type>{domain})...} {
         M::name(&entry, "entry");
         for (std::size_t i = 1; i <= Objects; ++i) {
-            objects[i] = M::create<found_object>();
+            objects[i] = model_machine::create<found_object>();
             objects[i]->key = i;
             M::name(objects[i], "object", i);
         }
     }
-    void read(cpu<small_domain>& me) {
+    void read(cpu<domain_type>& me) {
         found_object* found = nullptr;
         {
             irq_section inside{me};
@@ -91,11 +96,11 @@ private:
     static void use(found_object const& o) {
         M::expect(o.value.get() == 42, "the object is whole");
     }
-    void remove(cpu<small_domain>& me) {
+    void remove(cpu<domain_type>& me) {
         for (std::uint64_t i = 1; i <= Objects; ++i) {
             if constexpr (Bug == reclaim_bug::retired_before_unlink)
                 domain.retire(me.record(), *objects[i]);
-            entry.store(i < Objects ? i + 1 : 0, release("scenario.unlink"));
+            entry.store(i < Objects ? i + 1 : 0, relaxed);
             if constexpr (Bug != reclaim_bug::retired_before_unlink)
                 domain.retire(me.record(), *objects[i]);
         }
@@ -104,15 +109,15 @@ private:
 
 /// A reader looks through a word inside a section; a remover clears the word, synchronizes and
 /// frees.
-template<reclaim_bug Bug>
+template<reclaim_bug Bug, Machine M = model_machine>
 struct section_and_synchronize {
-    using M = model_machine;
+    using field = model_machine::plain<int>;
     static constexpr int actors = 2;
-    small_domain domain;
-    cpu<small_domain> reader{domain};
-    cpu<small_domain> remover{domain};
-    M::plain<int>* object{M::create<M::plain<int>>(42)};
-    M::atomic<M::plain<int>*> entry{object};
+    domain_on<M> domain;
+    cpu<domain_on<M>> reader{domain};
+    cpu<domain_on<M>> remover{domain};
+    field* object{model_machine::create<field>(42)};
+    typename M::template atomic<field*> entry{object};
     section_and_synchronize() {
         M::name(object, "object");
         M::name(&entry, "entry");
@@ -128,7 +133,7 @@ struct section_and_synchronize {
         }
         if constexpr (Bug == reclaim_bug::synchronize_before_unlink)
             domain.synchronize(remover.record());
-        entry.store(nullptr, release("scenario.unlink"));
+        entry.store(nullptr, relaxed);
         if constexpr (Bug == reclaim_bug::none) domain.synchronize(remover.record());
         M::destroy(object);
     }
@@ -136,14 +141,15 @@ struct section_and_synchronize {
 
 /// A reader protects two objects one after the other at one level of one section; the remover
 /// replaces the first.
+template<Machine M = model_machine>
 struct protected_in_turn {
-    using M = model_machine;
     static constexpr int actors = 2;
-    small_domain domain;
-    cpu<small_domain> reader{domain};
-    cpu<small_domain> remover{domain};
-    found_object* objects[3]{nullptr, M::create<found_object>(), M::create<found_object>()};
-    M::atomic<std::uint64_t> entry{1};
+    domain_on<M> domain;
+    cpu<domain_on<M>> reader{domain};
+    cpu<domain_on<M>> remover{domain};
+    found_object* objects[3]{nullptr, model_machine::create<found_object>(),
+                             model_machine::create<found_object>()};
+    typename M::template atomic<std::uint64_t> entry{1};
     protected_in_turn() {
         M::name(&entry, "entry");
         for (std::size_t i = 1; i <= 2; ++i) {
@@ -153,7 +159,7 @@ struct protected_in_turn {
     }
     void actor(int who) {
         if (who == 1) {
-            entry.store(2, release("scenario.unlink"));
+            entry.store(2, relaxed);
             domain.retire(remover.record(), *objects[1]);
             return;
         }
@@ -190,7 +196,7 @@ struct leaving_and_reclaiming {
             object->key = 1;
             M::name(object, "object");
             entry.store(object, release("scenario.publish"));
-            entry.store(nullptr, release("scenario.unlink"));
+            entry.store(nullptr, relaxed);
             domain.retire(me.record(), *object);
         } else {
             (void)domain.reclaim(other.record());
@@ -199,13 +205,13 @@ struct leaving_and_reclaiming {
 };
 
 /// A reader joins while a remover retires: its place is complete before a scan looks at it.
+template<Machine M = model_machine>
 struct joining_and_retiring {
-    using M = model_machine;
     static constexpr int actors = 2;
-    small_domain domain;
-    cpu<small_domain> remover{domain};
-    found_object* object{M::create<found_object>()};
-    M::atomic<std::uint64_t> entry{1};
+    domain_on<M> domain;
+    cpu<domain_on<M>> remover{domain};
+    found_object* object{model_machine::create<found_object>()};
+    typename M::template atomic<std::uint64_t> entry{1};
     joining_and_retiring() {
         object->key = 1;
         M::name(object, "object");
@@ -213,11 +219,11 @@ struct joining_and_retiring {
     }
     void actor(int who) {
         if (who == 1) {
-            entry.store(0, release("scenario.unlink"));
+            entry.store(0, relaxed);
             domain.retire(remover.record(), *object);
             return;
         }
-        cpu<small_domain> me{domain};
+        cpu<domain_on<M>> me{domain};
         irq_section inside{me};
         auto const key = entry.load(acquire("scenario.find"));
         if (key == 0) return;
@@ -238,6 +244,190 @@ struct joining_in_turn {
         domain.retire(me.record(), *object);
     }
 };
+
+/// A remover that cannot wait asks whether somebody is inside, and frees only if nobody is.
+template<reclaim_bug Bug>
+struct section_and_try_synchronize {
+    using M = model_machine;
+    static constexpr int actors = 2;
+    small_domain domain;
+    cpu<small_domain> reader{domain};
+    cpu<small_domain> remover{domain};
+    M::plain<int>* object{M::create<M::plain<int>>(42)};
+    M::atomic<M::plain<int>*> entry{object};
+    bool freed{false};
+    section_and_try_synchronize() {
+        M::name(object, "object");
+        M::name(&entry, "entry");
+    }
+    void actor(int who) {
+        if (who == 0) {
+            irq_section inside{reader};
+            auto const* const found = entry.load(acquire("scenario.find"));
+            if (found != nullptr) M::expect(found->get() == 42, "the object is whole");
+            return;
+        }
+        auto early = true;
+        if constexpr (Bug == reclaim_bug::synchronize_before_unlink)
+            early = domain.try_synchronize(remover.record());
+        entry.store(nullptr, relaxed);
+        freed = Bug == reclaim_bug::synchronize_before_unlink
+                    ? early
+                    : domain.try_synchronize(remover.record());
+        if (freed || Bug == reclaim_bug::no_synchronize) M::destroy(object);
+    }
+    void finish() {
+        if (!freed && Bug != reclaim_bug::no_synchronize) M::destroy(object);
+    }
+};
+
+/// Objects that a scan found named go to the domain's list, from which the next scanner takes them
+/// over, fields and all.
+template<Machine M = model_machine>
+struct left_over_and_adopted {
+    static constexpr int actors = 2;
+    domain_on<M> domain;
+    cpu<domain_on<M>> reader{domain};
+    cpu<domain_on<M>> first{domain};
+    cpu<domain_on<M>> second{domain};
+    found_object* object{model_machine::create<found_object>()};
+    typename M::template atomic<std::uint32_t> reading{1};
+
+    left_over_and_adopted() {
+        object->key = 1;
+        M::name(object, "object");
+        M::name(&reading, "reading");
+        reader.record().enter_section();
+        reader.record().protect(0, 1);
+    }
+    void actor(int who) {
+        if (who == 0) {
+            object->value.set(42);
+            domain.retire(first.record(), *object);  // named: left over
+        } else {
+            (void)domain.reclaim(second.record());
+        }
+    }
+    void finish() { reader.record().leave_section(); }
+};
+
+/// The same when nobody names the object any more by the time it is adopted: it is freed by
+/// another cpu than the one that retired it.
+template<Machine M = model_machine>
+struct adopted_and_freed : left_over_and_adopted<M> {
+    using base = left_over_and_adopted<M>;
+    void actor(int who) {
+        if (who == 0) return base::actor(0);
+        base::reader.record().leave_section();
+        (void)base::domain.reclaim(base::second.record());
+    }
+    void finish() {}
+};
+
+/// How a gather gives back what it collected.
+enum class gather_bug : std::uint8_t { none, releases_before_flush, retires_before_clear };
+
+/// An unmapper collects a page and a table; a cpu walks the table inside a section and uses the page
+/// by a cached translation.
+template<gather_bug Bug>
+struct gathered {
+    using M = model_machine;
+    static constexpr int actors = 2;
+    small_domain domain;
+    cpu<small_domain> reader{domain};
+    cpu<small_domain> remover{domain};
+    found_object* table{M::create<found_object>()};
+    M::plain<int> page{0};
+    M::atomic<std::uint64_t> entry{1};
+    spin_lock<M> running{};        // the cpu cannot be interrupted by a flush meanwhile
+    M::plain<bool> cached{false};  // guarded by `running`
+
+    gathered() {
+        table->key = 1;
+        M::name(table, "table");
+        M::name(&page, "page");
+        M::name(&entry, "entry");
+    }
+    void actor(int who) { who == 0 ? use() : unmap(); }
+    void use() {
+        {
+            spin_guard<M> const accessing{running};
+            if (entry.load(acquire("scenario.find")) != 0) cached.set(true);
+            if (cached.get()) page.set(1);
+        }
+        irq_section inside{reader};
+        if (entry.load(acquire("scenario.find")) == 0) return;
+        inside.protect(0, 1);
+        if (entry.load(acquire("scenario.find")) != 0) (void)table->value.get();
+    }
+    void unmap() {
+        auto const flush = [this] {
+            spin_guard<M> const interrupted{running};
+            cached.set(false);
+        };
+        auto const reuse = [this](pfn) { page.set(2); };
+        if constexpr (Bug == gather_bug::retires_before_clear)
+            domain.retire(remover.record(), *table);
+        (void)entry.exchange(0, relaxed);
+        if constexpr (Bug == gather_bug::releases_before_flush) reuse(pfn{1});
+        gather all{remover, flush, reuse};
+        if constexpr (Bug != gather_bug::retires_before_clear) all.add(*table);
+        if constexpr (Bug != gather_bug::releases_before_flush) all.add(pfn{1});
+    }
+};
+
+inline void add_gather_scenarios(scenario_book& book) {
+    book.add<gathered<gather_bug::none>>("gather.unmap", "flush, then release, then retire");
+    book.add_mutant<gathered<gather_bug::releases_before_flush>>(
+        "gather.unmap", "releases_before_flush", "releases the page before the flush");
+    book.add_mutant<gathered<gather_bug::retires_before_clear>>(
+        "gather.unmap", "retires_before_clear", "retires the table before its entry is cleared");
+}
+
+/// The hazard domain's own source on machines that lack one of its orders.
+inline void add_weak_reclaim_mutants(scenario_book& book) {
+    using enum reclaim_bug;
+    auto const of = std::string{"reclaim.protect_and_retire"};
+    book.add_mutant<protect_and_retire<1, 1, none, machine_without<"hazard.publish_fence">>>(
+        of, "no_publish_fence", "publishes without a fence before the second look");
+    book.add_mutant<protect_and_retire<1, 1, none, machine_without<"hazard.scan_fence">>>(
+        of, "no_scan_fence", "scans without the heavy fence");
+    book.add_mutant<protect_and_retire<1, 1, none, machine_without<"hazard.leave">>>(
+        of, "leave_relaxed", "closes the section before its reads are over");
+    book.add_mutant<protect_and_retire<1, 1, none, machine_without<"hazard.scan_section">>>(
+        of, "section_read_relaxed", "frees without having seen the reads end");
+    book.add_mutant<protected_in_turn<machine_without<"hazard.publish">>>(
+        "reclaim.protected_in_turn", "publish_relaxed", "names the next object before it is done");
+    book.add_mutant<protected_in_turn<machine_without<"hazard.scan">>>(
+        "reclaim.protected_in_turn", "scan_relaxed", "frees without having seen the reads end");
+    book.add_mutant<section_and_synchronize<none, machine_without<"hazard.enter_fence">>>(
+        "reclaim.section_and_synchronize", "no_enter_fence", "reads before it has entered");
+    book.add_mutant<section_and_synchronize<none, machine_without<"hazard.synchronize_fence">>>(
+        "reclaim.section_and_synchronize", "no_synchronize_fence", "waits without the heavy fence");
+    book.add_mutant<section_and_synchronize<none, machine_without<"hazard.enter">>>(
+        "reclaim.section_and_synchronize", "enter_relaxed",
+        "a new section hides the old one's reads");
+    book.add_mutant<section_and_synchronize<none, machine_without<"hazard.section_over">>>(
+        "reclaim.section_and_synchronize", "over_relaxed", "does not see the section's reads end");
+    book.add_mutant<joining_and_retiring<machine_without<"hazard.add_place">>>(
+        "reclaim.joining_and_retiring", "add_place_relaxed",
+        "publishes a place that is not complete");
+}
+
+inline void add_leftover_scenarios(scenario_book& book) {
+    using enum reclaim_bug;
+    book.add<section_and_try_synchronize<none>>("reclaim.section_and_try_synchronize",
+                                                "a section against a remover that cannot wait");
+    book.add_mutant<section_and_try_synchronize<no_synchronize>>(
+        "reclaim.section_and_try_synchronize", "answer_ignored",
+        "frees although somebody is inside");
+    book.add_mutant<section_and_try_synchronize<synchronize_before_unlink>>(
+        "reclaim.section_and_try_synchronize", "asked_before_unlink", "asks before it unlinks");
+    book.add<left_over_and_adopted<>>("reclaim.left_over_and_adopted",
+                                      "a named object changes hands");
+    book.add<adopted_and_freed<>>("reclaim.adopted_and_freed",
+                                  "another cpu frees what was left over");
+}
 
 inline void add_reclaim_scenarios(scenario_book& book) {
     using enum reclaim_bug;
@@ -264,11 +454,15 @@ inline void add_reclaim_scenarios(scenario_book& book) {
         "reclaim.section_and_synchronize", "no_synchronize", "frees without waiting");
     book.add_mutant<section_and_synchronize<synchronize_before_unlink>>(
         "reclaim.section_and_synchronize", "synchronize_before_unlink", "waits before it unlinks");
-    book.add<protected_in_turn>("reclaim.protected_in_turn", "one slot names two objects in turn");
+    book.add<protected_in_turn<>>("reclaim.protected_in_turn",
+                                  "one slot names two objects in turn");
     book.add<leaving_and_reclaiming>("reclaim.leaving_and_reclaiming",
                                      "join, retire and leave against reclaim", reach::tso_only);
-    book.add<joining_and_retiring>("reclaim.joining_and_retiring", "join against a scan");
+    book.add<joining_and_retiring<>>("reclaim.joining_and_retiring", "join against a scan");
     book.add<joining_in_turn>("reclaim.joining_in_turn", "a vacated place is taken over");
+    add_leftover_scenarios(book);
+    add_weak_reclaim_mutants(book);
+    add_gather_scenarios(book);
 }
 
 }  // namespace mmhold_test

@@ -40,14 +40,14 @@ struct pin_against_sharing : some_frames {
     }
     void actor(int who) { who == 0 ? pin() : share(); }
     void pin() {
-        auto const seen = entry.load(acquire("scenario.pin_read"));
+        auto const seen = entry.load(relaxed);
         if (seen == none || !frames.try_grab(page, 1, holding::pin)) return;
-        auto const same = entry.load(acquire("scenario.pin_reread")) == seen;
+        auto const same = entry.load(relaxed) == seen;
         pinned = same && (seen == writable || frames.exclusive(page));
         if (!pinned) frames.unpin(page);
     }
     void share() {
-        auto const old = entry.exchange(none, acq_rel("scenario.share_clear"));
+        auto const old = entry.exchange(none, relaxed);
         shared = frames.try_share(page);
         entry.store(shared ? read_only : old, release("scenario.share_set"));
     }
@@ -158,7 +158,8 @@ struct small_process {
 
     small_process() {
         M::name(&space, "space");
-        (void)space.mmap(first, {.hint = start, .pages = page_count{range}, .flags = mmap_flag::fixed});
+        (void)space.mmap(first,
+                         {.hint = start, .pages = page_count{range}, .flags = mmap_flag::fixed});
         fault(first);
     }
     /// What a write fault does, with the mm lock held shared.

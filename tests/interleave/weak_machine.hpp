@@ -82,8 +82,12 @@ struct machine_without : model_machine {
     static void fence(O order, std::source_location at = std::source_location::current()) {
         if (!Missing.is(order.where)) model_machine::fence(order, at);
     }
+    /// A light fence does nothing when it runs: it forbids the compiler something, and tells the
+    /// machine where a heavy fence may find us. So its absence must be told as well.
     static void light_fence(site where, std::source_location at = std::source_location::current()) {
-        if (!Missing.is(where)) model_machine::light_fence(where, at);
+        if (!Missing.is(where)) return model_machine::light_fence(where, at);
+        if (detail::running != nullptr)
+            detail::running->light_fence(detail::fence_request(memory_order::relaxed, where, at));
     }
     static void heavy_fence(site where, std::source_location at = std::source_location::current()) {
         if (!Missing.is(where)) model_machine::heavy_fence(where, at);

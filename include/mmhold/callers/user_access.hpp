@@ -78,6 +78,7 @@ private:
     constexpr trap one_page(virt_addr at, Move move) {
         if (!is_canonical(at, format::virtual_bits)) return trap::not_canonical;
         if (at >= mm_.limits().end) return trap::map_error;
+        tried_ = false;
         for (;;) {
             auto held = take_shared<machine>(mm_.lock(), me_.current(), wait_mode::uninterruptible);
             if (!held) return trap::interrupted;
@@ -114,6 +115,7 @@ private:
     [[nodiscard]] constexpr fault_flags flags() const noexcept {
         return fault_flags{fault_flag::allow_retry, fault_flag::killable, fault_flag::interruptible}
             .with_if(who_ == access_by::user, fault_flag::user)
+            .with_if(tried_, fault_flag::tried)
             .with_if(how_ == access::write, fault_flag::write)
             .with_if(how_ == access::execute, fault_flag::instruction);
     }
@@ -130,6 +132,7 @@ private:
             case fault_kind::retry_lock_dropped: {
                 auto ticket = outcome.take_ticket();
                 if (!ticket.ready()) ticket.wait(wait_mode::interruptible);
+                tried_ = true;  // what has been read in once is not read in for ever (§2.1 item 2)
                 auto const woken = me_.current().signal_pending(wait_mode::interruptible);
                 return woken ? trap::interrupted : trap::none;
             }
@@ -141,6 +144,7 @@ private:
     Cpu& me_;
     access how_;
     access_by who_;
+    bool tried_{false};  // this page, before
 };
 
 }  // namespace detail

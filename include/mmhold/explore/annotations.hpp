@@ -5,6 +5,7 @@
 // lock, in which order locks are taken over all executions, and which waits were never answered by
 // a notify.
 
+#include <mmhold/explore/choices.hpp>
 #include <mmhold/explore/operation.hpp>
 #include <mmhold/explore/plan.hpp>
 
@@ -24,27 +25,23 @@ class object_names {
 public:
     static constexpr std::size_t no_index = static_cast<std::size_t>(-1);
 
-    void begin_execution() noexcept { names_.clear(); }
+    void begin_execution() noexcept {
+        names_.clear();
+        nameless_.clear();
+    }
     void add(void const* object, char const* text, std::size_t index) {
         names_.push_back({object, text, index});
     }
     /// "pte[3]"; an object without a name is called by the named one at most 256 bytes before it,
-    /// or by its address.
+    /// or numbered as it is asked for: addresses differ from run to run.
     [[nodiscard]] std::string of(void const* object) const {
-        auto const at = reinterpret_cast<std::uintptr_t>(object);
-        named const* best = nullptr;
-        std::uintptr_t best_at = 0;
-        for (auto const& n : names_) {
-            auto const here = reinterpret_cast<std::uintptr_t>(n.object);
-            if (here <= at && at - here <= nearby && (best == nullptr || here >= best_at)) {
-                best = &n;
-                best_at = here;
-            }
-        }
-        if (best == nullptr) return hexadecimal(at);
-        auto text = plain(*best);
-        if (at != best_at) text.append(1, '+').append(std::to_string(at - best_at));
-        return text;
+        auto const text = lasting(object);
+        return text.empty() ? numbered(reinterpret_cast<std::uintptr_t>(object)) : text;
+    }
+    /// The same for comparisons between executions: without a name, the address.
+    [[nodiscard]] std::string key(void const* object) const {
+        auto const text = lasting(object);
+        return text.empty() ? hexadecimal(reinterpret_cast<std::uintptr_t>(object)) : text;
     }
     /// "&n0" if exactly this address has a name, else "".
     [[nodiscard]] std::string pointer(std::uint64_t value) const {
@@ -63,6 +60,29 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string lasting(void const* object) const {
+        auto const at = reinterpret_cast<std::uintptr_t>(object);
+        named const* best = nullptr;
+        std::uintptr_t best_at = 0;
+        for (auto const& n : names_) {
+            auto const here = reinterpret_cast<std::uintptr_t>(n.object);
+            if (here <= at && at - here <= nearby && (best == nullptr || here >= best_at)) {
+                best = &n;
+                best_at = here;
+            }
+        }
+        if (best == nullptr) return {};
+        auto text = plain(*best);
+        if (at != best_at) text.append(1, '+').append(std::to_string(at - best_at));
+        return text;
+    }
+    [[nodiscard]] std::string numbered(std::uintptr_t address) const {
+        std::size_t i = 0;
+        while (i < nameless_.size() && nameless_[i] != address) ++i;
+        if (i == nameless_.size()) nameless_.push_back(address);
+        return std::string{"unnamed"}.append(std::to_string(i + 1));
+    }
+
     static constexpr std::uintptr_t nearby = 256;
     struct named {
         void const* object;
@@ -75,6 +95,7 @@ private:
     }
 
     std::vector<named> names_{};
+    mutable std::vector<std::uintptr_t> nameless_{};
 };
 
 /// A lock and how it is held.
@@ -169,6 +190,9 @@ public:
         lock_mode first_mode;
         lock_mode then_mode;
         process actor;
+        std::vector<choice> way{};  // the choices that led there
+        std::uint64_t execution{0};
+        std::uint32_t moment{0};
     };
 
     /// Was this pair of addresses not seen yet? (Names are dear; this is asked first.)
@@ -244,8 +268,32 @@ public:
         calls_.clear();
     }
     void needs_notify(wait w) { waits_.push_back(w); }
-    void notified(std::uint32_t location, int steps_before, how_many many) {
-        calls_.push_back({location, steps_before, many});
+    /// `waiting`: how many stood there to be woken.
+    void notified(std::uint32_t location, int steps_before, how_many many, process by = 0,
+                  int waiting = 0) {
+        calls_.push_back({location, steps_before, many, by, waiting});
+    }
+    /// What there was of notifies for an unanswered wait: too early, or too few.
+    [[nodiscard]] std::string calls_in_words(wait const& w) const {
+        std::string text;
+        int late = 0;
+        for (auto const& c : calls_) {
+            if (c.location != w.location) continue;
+            if (c.steps_before > w.made_true_at) {
+                ++late;
+                continue;
+            }
+            text += text.empty() ? " (" : ", ";
+            text += actor_text(c.by);
+            text += c.many == how_many::all ? "'s notify_all" : "'s notify_one";
+            text += " after " + std::to_string(c.steps_before) + " steps came too early";
+            if (c.waiting == 0) text += " and found nobody";
+        }
+        if (late != 0) {
+            text += text.empty() ? " (" : ", ";
+            text += std::to_string(late) + " notify_one for more waiters than that";
+        }
+        return text.empty() ? text : text + ")";
     }
     /// The first wait nobody answered; nullptr: none.
     [[nodiscard]] wait const* unanswered() const noexcept {
@@ -271,6 +319,8 @@ private:
         std::uint32_t location;
         int steps_before;
         how_many many;
+        process by;
+        int waiting;
     };
     std::vector<wait> waits_{};
     std::vector<call> calls_{};

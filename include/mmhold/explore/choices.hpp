@@ -22,6 +22,13 @@ struct choice {
 class random_numbers {
 public:
     explicit random_numbers(std::uint64_t seed) noexcept : state_{seed} {}
+    /// The numbers of one execution: they depend on its number and the seed only, so it does not
+    /// matter who runs the others.
+    [[nodiscard]] static random_numbers of_execution(std::uint64_t seed,
+                                                     std::uint64_t number) noexcept {
+        random_numbers numbers{number};
+        return random_numbers{numbers.next() ^ random_numbers{seed}.next()};
+    }
     std::uint64_t next() noexcept {
         state_ += 0x9e37'79b9'7f4a'7c15U;
         std::uint64_t z = state_;

@@ -59,13 +59,13 @@ public:
         found_.clear();
         references_.clear();
         for (auto& s : sections_) s = section{};
-        for (auto& w : wanted_) w = nullptr;
+        for (auto& w : wanted_) w.clear();
     }
 
     // ---- holds ----
 
     void lock_taken(process actor, void const* lock, instant now) {
-        wanted_[actor] = nullptr;
+        not_wanted(actor, lock);
         if (hold* const mine = current(actor, lock); mine != nullptr) {
             ++mine->depth;
         } else {
@@ -107,8 +107,16 @@ public:
 
     // ---- locks that are waited for ----
 
-    void wants(process actor, void const* lock) noexcept { wanted_[actor] = lock; }
-    [[nodiscard]] void const* wanted(process actor) const noexcept { return wanted_[actor]; }
+    /// While it waits for one lock an actor may take and give others: the guard of a queue.
+    void wants(process actor, void const* lock) { wanted_[actor].push_back(lock); }
+    void not_wanted(process actor, void const* lock) noexcept {
+        auto& mine = wanted_[actor];
+        while (!mine.empty() && mine.back() == lock) mine.pop_back();
+    }
+    /// What it wants now; nullptr: no lock.
+    [[nodiscard]] void const* wanted(process actor) const noexcept {
+        return wanted_[actor].empty() ? nullptr : wanted_[actor].back();
+    }
 
     // ---- references ----
 
@@ -174,7 +182,7 @@ private:
     std::vector<found> found_{};
     std::vector<reference> references_{};
     section sections_[max_actors]{};
-    void const* wanted_[max_actors]{};
+    std::vector<void const*> wanted_[max_actors];
 };
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 
 #include <mmhold/explore/annotations.hpp>
 #include <mmhold/explore/claims.hpp>
+#include <mmhold/explore/deadlock.hpp>
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
@@ -17,6 +18,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +41,12 @@ struct scenario_functions {
     void (*destroy)(void* scenario){nullptr};
 };
 
+/// In which order locks are taken, over all executions of all workers.
+struct shared_lock_order {
+    std::mutex guard{};
+    lock_order_graph graph{};
+};
+
 /// Where an exploration stands.
 enum class phase : std::uint8_t { outside, set_up, actors, finish, observing };
 
@@ -53,6 +62,7 @@ protected:
         actor_state state{actor_state::idle};
         process id{0};
         int retries{0};
+        int parked_at{-1};     // the last step at which it could park in `next`; -1: never
         void* owner{nullptr};  // the scheduler
     };
 
@@ -75,6 +85,7 @@ protected:
         wakes_.begin_execution();
         claims_.begin_execution();
         finding_.details.clear();
+        ++number_;
         if (story_ != nullptr) story_->clear();
         now_running(0);
         for (auto& a : actors_) a.state = actor_state::idle;
@@ -184,12 +195,20 @@ protected:
             case op_kind::store:
                 return !tso() || op.locked ||
                        buffer.size() < static_cast<unsigned>(plan_.buffer_depth);
-            case op_kind::await:
-                return stale() ? readable_by(a.id, op) != 0
-                               : op.done.holds(op.done.context, memory_.visible(a.id, op.location));
+            case op_kind::await: return can_go_on(a);
             case op_kind::heavy_fence: return !buffered || !heavy_fence_must_wait();
             default: return true;
         }
+    }
+    /// Is what this await waits for so? If not, its actor parks – it may reach the await at any
+    /// time after its last step. (Searches with event clocks ask those: reduction::awaited_write.)
+    [[nodiscard]] bool can_go_on(actor& a) noexcept {
+        operation const& op = a.next;
+        bool const can = stale()
+                             ? readable_by(a.id, op) != 0
+                             : op.done.holds(op.done.context, memory_.visible(a.id, op.location));
+        if (!can) a.parked_at = search_.depth();
+        return can;
     }
     [[nodiscard]] bool heavy_fence_must_wait() noexcept {
         for (auto& a : actors_) {
@@ -230,15 +249,68 @@ protected:
     [[nodiscard]] static std::string owner_text(std::uint32_t e) {
         return e == 0 ? std::string{"the set-up"} : actor_text(epoch_actor(e));
     }
-    [[nodiscard]] std::string deadlock_text() const {
-        std::string text;
+    /// What became of a word: who changed it last, and whether he can do it again.
+    [[nodiscard]] std::string changes_of(std::uint32_t id, process asker) {
+        int const step = search_.last_write_of(id);
+        if (step < 0) return search_.tracks() ? "nobody has changed it" : "";
+        process const by = search_.who_did(step);
+        if (by == asker) return "it changed that last itself, at step " + std::to_string(step);
+        return actor_text(by) + " changed it last, at step " + std::to_string(step) +
+               (actors_[by].state == actor_state::running ? ", and waits itself"
+                                                          : ", and has ended");
+    }
+    /// The lock whose word an actor looks at, for locks that do not say M::note(claim::wanted).
+    [[nodiscard]] std::string lock_behind(std::uint32_t id) const {
+        auto const word = name_of(id);
+        for (process other = 0; other < actors_.size(); ++other) {
+            for (auto const& h : locks_.of(other)) {
+                if (names_.of(h.lock) == word) return word;
+            }
+        }
+        return {};
+    }
+    [[nodiscard]] std::string deadlock_text() {
+        std::vector<stuck_actor> stuck;
         for (auto const& a : actors_) {
             if (a.state != actor_state::running) continue;
-            if (!text.empty()) text += "; ";
-            text += actor_text(a.id) + " waits for " + name_of(a.next.location);
-            for (auto const& h : locks_.of(a.id)) text += ", holding " + names_.of(h.lock);
+            stuck_actor& s = stuck.emplace_back();
+            s.actor = a.id;
+            auto const* const lock = claims_.wanted(a.id);
+            s.lock = lock != nullptr ? names_.of(lock) : lock_behind(a.next.location);
+            for (auto const& h : locks_.of(a.id)) s.holds.push_back(names_.of(h.lock));
+            s.word = name_of(a.next.location);
+            s.value = shown(memory_.at(a.next.location).value);
+            s.history = changes_of(a.next.location, a.id);
         }
-        return text;
+        return deadlock_in_words(stuck);
+    }
+
+    void tell_waiting() {
+        for (auto const& a : actors_) {
+            if (a.state != actor_state::running) continue;
+            story_line line{-1, a.id, "waits for " + name_of(a.next.location)};
+            line.where = announced_[a.id];
+            line.marked = story_line::mark::second;
+            story_->add(std::move(line));
+        }
+    }
+    /// How a lock is called in every execution of every worker.
+    [[nodiscard]] std::string lock_label(void const* lock) const {
+        auto text = names_.key(lock);
+        if (!text.starts_with("0x")) return text;
+        auto const* const at = static_cast<std::byte const*>(lock);
+        if (auto const* const b = heap_.containing(lock); b != nullptr) {
+            auto const number = static_cast<std::size_t>(b - heap_.blocks().data());
+            return "block " + std::to_string(number) + "+" + std::to_string(at - b->address);
+        }
+        auto const* const begin = static_cast<std::byte const*>(scenario_object_);
+        bool const inside = at >= begin && at < begin + scenario_.size;
+        return inside ? "scenario+" + std::to_string(at - begin) : text;
+    }
+    [[nodiscard]] std::vector<lock_order_graph::edge> add_lock_order(lock_order_graph::edge fresh) {
+        if (shared_order_ == nullptr) return lock_order_.add(std::move(fresh));
+        std::lock_guard const hold{shared_order_->guard};
+        return shared_order_->graph.add(std::move(fresh));
     }
 
     void tell_remaining() {
@@ -260,10 +332,14 @@ protected:
     lock_ledger locks_{};
     claim_ledger claims_{};
     lock_order_graph lock_order_{};
+    shared_lock_order* shared_order_{nullptr};  // of all workers, if there are several
+    void* scenario_object_{nullptr};
     wake_ledger wakes_{};
     story* story_{nullptr};
     finding finding_{};
     phase phase_{phase::outside};
+    std::uint64_t number_{0};                       // of this execution
+    std::source_location announced_[max_actors]{};  // where, while a story is told
     std::vector<actor> actors_;
     process running_{0};
     actor* me_{nullptr};           // actors_[running_]

@@ -40,7 +40,9 @@ public:
     [[nodiscard]] std::uint64_t load_in_turn(cell const& c, request const& r) {
         operation& op = announced(op_kind::load, c, r);
         wait_turn();
-        return perform_read(op, r);
+        auto const value = perform_read(op, r);
+        treat_after(r);
+        return value;
     }
     void store_in_turn(cell& c, std::uint64_t value, request const& r) {
         operation& op = announced(op_kind::store, c, r);
@@ -48,6 +50,7 @@ public:
         op.locked = tso() && op.order == memory_order::seq_cst;
         wait_turn();
         perform_store(op, r);
+        treat_after(r);
     }
     [[nodiscard]] std::uint64_t update(op_kind kind, cell& c, std::uint64_t operand,
                                        std::uint64_t mask, request const& r) {
@@ -61,7 +64,9 @@ public:
         op.mask = mask;
         op.locked = tso();
         wait_turn();
-        return perform_update(op, r);
+        auto const old = perform_update(op, r);
+        treat_after(r);
+        return old;
     }
     [[nodiscard]] bool compare_exchange(cell& c, std::uint64_t& expected, std::uint64_t desired,
                                         request const& r) {
@@ -99,14 +104,20 @@ public:
         operation& op = announced(op_kind::await, c, r);
         op.done = done;
         op.parks = how == waiting::parks && plan_.wakes == wake_rule::strict;
-        int const since = op.parks && !already(op) ? depth() : -1;
+        me_->parked_at = -1;
         wait_turn();
-        if (op.parks) note_wait(op, since);
+        if (op.parks) note_wait(op, me_->parked_at);
         return perform_read(op, r);
     }
-    void notify(cell& c, wake_ledger::how_many many) {
+    void notify(cell& c, wake_ledger::how_many many, std::source_location where) {
         if (!acting()) return;
         auto const id = memory_.find(c);
+        int const sleepers = id == 0 ? 0 : waiting_at(id);
+        if (story_ != nullptr) {
+            tell_note((many == wake_ledger::how_many::all ? "notify_all " : "notify_one ") +
+                          names_.of(&c) + (sleepers == 0 ? " (nobody waits)" : ""),
+                      where);
+        }
         if (id == 0) return;
         if (auto* const entry = mine().buffer.youngest(id); entry != nullptr) {
             if (many == wake_ledger::how_many::all) {
@@ -115,7 +126,7 @@ public:
                 ++entry->notified;
             }
         } else {
-            wakes_.notified(id, depth(), many);
+            wakes_.notified(id, depth(), many, self(), sleepers);
         }
     }
 
@@ -219,6 +230,11 @@ public:
     [[nodiscard]] site_table& sites() noexcept { return sites_; }
 
 private:
+    /// The fence that a remedy wants after this access.
+    void treat_after(request const& r) {
+        if (sites_.fence_after(r)) fence({memory_order::seq_cst, "", r.where});
+    }
+
     // ---- on the spot ----
 
     [[nodiscard]] std::uint64_t value_now(cell const& c) noexcept {
@@ -234,6 +250,7 @@ private:
 
     [[nodiscard, gnu::always_inline]] operation& announced(op_kind kind, cell const& c,
                                                            request const& r) {
+        if (story_ != nullptr) announced_[self()] = r.where;
         auto const where = enter(c);
         operation& op = announcement();
         op.kind = kind;
@@ -248,12 +265,19 @@ private:
         return enter_anew(c);
     }
     [[nodiscard, gnu::noinline]] std::uint32_t enter_anew(cell const& c) {
-        if (mark_in(c.id) != cell::unregistered) used_after_death(&c);
+        if (mark_in(c.id) != cell::unregistered) {
+            tell_use(&c);
+            used_after_death(&c);
+        }
         auto const id = memory_.enter(const_cast<cell&>(c));
         if (id == 0)
             fail(finding_kind::endless,
                  [&] { return std::string{"stale reads keep track of 255 words only"}; });
         return id;
+    }
+    /// A use that will not be performed.
+    void tell_use(void const* object) {
+        if (story_ != nullptr) tell_note("use of " + names_.of(object), announced_[self()]);
     }
     /// The turn has come. A step that is known was judged when it was taken first.
     [[gnu::always_inline]] void begin(operation const& op) {
@@ -281,10 +305,14 @@ private:
     }
     /// Is the word still there, and was its birth known?
     void judge_use(std::uint32_t where, location const& l) {
-        if (!l.alive) used_after_death(l.self);
+        if (!l.alive) {
+            tell_use(l.self);
+            used_after_death(l.self);
+        }
         if (!memory_.happened_before(l.born, self())) born_elsewhere(where, l);
     }
     [[noreturn, gnu::noinline]] void born_elsewhere(std::uint32_t where, location const& l) {
+        tell_use(l.self);
         clash(l.born);
         fail(finding_kind::data_race, [&] {
             return std::string{actor_name() + " uses " + name_of(where) + ", but that " +
@@ -387,15 +415,21 @@ private:
                       (step_.what.location == 0                 ? " (own buffer)"
                        : value != memory_.at(op.location).value ? " (stale)"
                                                                 : ""),
-                  r);
+                  r, story_line::access::load);
     }
     [[gnu::noinline]] void tell_store(operation const& op, char const* how, request const& r) {
-        tell_step("store " + name_of(op.location) + " = " + shown(op.operand) + how, r);
+        tell_step("store " + name_of(op.location) + " = " + shown(op.operand) + how, r,
+                  story_line::access::store);
     }
 
-    /// Is what this await waits for there already?
-    [[nodiscard]] bool already(operation const& op) {
-        return op.done.holds(op.done.context, memory_.visible(self(), op.location));
+    /// How many actors have announced an await of the word that can park and have not passed it.
+    [[nodiscard]] int waiting_at(std::uint32_t id) const noexcept {
+        int count = 0;
+        for (auto const& a : actors_) {
+            count += a.state == actor_state::running && a.id != self() &&
+                     a.next.kind == op_kind::await && a.next.parks && a.next.location == id;
+        }
+        return count;
     }
     /// With event clocks: could it have parked before the write that ended it? Without: did it,
     /// since which step?

@@ -23,9 +23,9 @@
 #include <mmhold/explore/model_machine.hpp>
 #include <mmhold/explore/plan.hpp>
 #include <mmhold/explore/report.hpp>
+#include <mmhold/explore/telling.hpp>
+#include <mmhold/explore/workers.hpp>
 
-#include <algorithm>
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,7 @@ namespace mmhold {
 template<class S>
 concept Scenario = std::default_initializable<S> && requires(S& scenario, int who) {
     { S::actors } -> std::convertible_to<int>;  // how many act concurrently, 1 to 8
-    { scenario.actor(who) };                    // what number `who` does, from 0
+    {scenario.actor(who)};                      // what number `who` does, from 0
 };
 
 namespace detail {
@@ -57,150 +57,38 @@ template<Scenario S>
     f.construct = [](void* memory) { ::new (memory) S(); };
     f.act = [](void* scenario, int who) { static_cast<S*>(scenario)->actor(who); };
     f.destroy = [](void* scenario) { static_cast<S*>(scenario)->~S(); };
-    if constexpr (requires(S& s) { s.always(); }) {
+    if constexpr (requires(S & s) { s.always(); }) {
         f.always = [](void* scenario) { static_cast<S*>(scenario)->always(); };
     }
-    if constexpr (requires(S& s) { s.blocked(); }) {
+    if constexpr (requires(S & s) { s.blocked(); }) {
         f.blocked = [](void* scenario) { static_cast<S*>(scenario)->blocked(); };
     }
-    if constexpr (requires(S& s) { s.finish(); }) {
+    if constexpr (requires(S & s) { s.finish(); }) {
         f.finish = [](void* scenario) { static_cast<S*>(scenario)->finish(); };
     }
     return f;
 }
 
-/// Runs executions until the search is exhausted, a budget is spent or something is found.
-[[nodiscard]] inline verdict run_search(exploration& x, plan const& p) {
-    verdict v;
-    exploration* const outer = std::exchange(running, &x);
-    auto const begin = std::chrono::steady_clock::now();
-    auto const elapsed = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    };
-    for (bool more = true; more;) {
-        auto const how = x.run_one();
-        v.events += static_cast<std::uint64_t>(x.depth());
-        if (how == ending::redundant) {
-            ++v.redundant;
-        } else {
-            ++v.executions;
-        }
-        v.cut = v.cut || how == ending::cut;
-        v.deadlocks += how == ending::deadlock;
-        bool const bad = how == ending::found || how == ending::deadlock;
-        if (bad && !v.found()) {
-            v.first = x.found();
-            v.first.at_execution = v.executions;
-            v.first.token = to_token(x.choices().choices());
-        }
-        if (bad && p.on_finding == after_finding::stop) break;
-        more = x.choices().next_execution();
-        v.exhausted = !more;
-        if (v.executions + v.redundant >= p.executions) break;
-        if (p.seconds > 0 && (v.executions & 255U) == 0 && elapsed() > p.seconds) break;
-    }
-    v.longest = x.choices().longest();
-    v.seconds = elapsed();
-    running = outer;
-    return v;
-}
-
-/// Runs one execution along a script. Answers its finding and leaves the choices it really made in
-/// `script`.
-[[nodiscard]] inline finding follow(scenario_functions const& f, plan p,
-                                    std::vector<choice>& script, search::script_rule rule,
-                                    story* listener) {
-    p.search = search_kind::replay;
-    p.on_finding = after_finding::stop;
-    site_table sites{p.sites, site_collection::off};
-    auto x = std::make_unique<exploration>(p, f, sites);
-    x->choices().follow(script, rule);
-    x->tell(listener);
-    verdict const v = run_search(*x, p);
-    script = x->choices().choices();
-    return v.first;
-}
-
-/// Leaves out every step that the finding does not need.
-[[nodiscard]] inline std::vector<choice> without_idle_steps(scenario_functions const& f,
-                                                            plan const& p,
-                                                            std::vector<choice> script,
-                                                            finding_kind kind) {
-    for (std::size_t i = script.size(); i-- > 0;) {
-        if (i >= script.size()) continue;
-        auto candidate = script;
-        candidate.erase(candidate.begin() + static_cast<std::ptrdiff_t>(i));
-        auto const again = follow(f, p, candidate, search::script_rule::lenient, nullptr);
-        if (again.kind == kind && candidate.size() < script.size()) script = candidate;
-    }
-    return script;
-}
-
-/// Tries to run each actor on where the script changes to another one; keeps what still shows the
-/// finding.
-[[nodiscard]] inline std::vector<choice> shortened(scenario_functions const& f, plan const& p,
-                                                   std::vector<choice> script, finding_kind kind) {
-    auto const better = [](std::vector<choice> const& a, std::vector<choice> const& b) {
-        return switches(a) < switches(b) || (switches(a) == switches(b) && a.size() < b.size());
-    };
-    script = without_idle_steps(f, p, std::move(script), kind);
-    int attempts = 400;
-    for (std::size_t i = 0; i + 1 < script.size() && attempts > 0; ++i) {
-        if (script[i].who == script[i + 1].who) continue;
-        for (std::size_t from = i + 2; from < script.size() && attempts > 0; ++from) {
-            if (script[from].who != script[i].who) continue;
-            auto candidate = script;  // move the next step of the same process up
-            std::rotate(candidate.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                        candidate.begin() + static_cast<std::ptrdiff_t>(from),
-                        candidate.begin() + static_cast<std::ptrdiff_t>(from) + 1);
-            --attempts;
-            auto const again = follow(f, p, candidate, search::script_rule::lenient, nullptr);
-            if (again.kind == kind && better(candidate, script)) script = candidate;
-            break;
-        }
-    }
-    return script;
-}
-
-/// Does the finding need a store buffer or a stale load? Says so if sequential consistency does not
-/// show it.
-[[nodiscard]] inline std::string remark_on(scenario_functions const& f, plan p) {
-    if (p.memory == memory_model::sc) return {};
-    p.memory = memory_model::sc;
-    p.search = search_kind::all;
-    p.executions = 100'000;
-    p.on_finding = after_finding::stop;
-    site_table sites{p.sites, site_collection::off};
-    auto x = std::make_unique<exploration>(p, f, sites);
-    verdict const v = run_search(*x, p);
-    if (v.found()) return {};
-    return v.exhausted ? "invisible under sequential consistency"
-                       : "not seen under sequential consistency";
-}
-
-/// Replays, shortens and tells the finding of `v`.
-inline void tell_finding(scenario_functions const& f, plan const& p, verdict& v) {
-    auto script = from_token(v.first.token);
-    if (p.search != search_kind::replay) script = shortened(f, p, script, v.first.kind);
-    story listener;
-    auto again = follow(f, p, script, search::script_rule::lenient, &listener);
-    if (again.kind != v.first.kind) {  // seen only over several executions (lock order)
-        script = from_token(v.first.token);
-        (void)follow(f, p, script, search::script_rule::lenient, &listener);
-        again = v.first;
-    }
-    v.first.headline = again.headline;
-    v.first.token = to_token(script);
-    v.first.story = told(listener, v.first, p, f.actors, remark_on(f, p));
-}
-
 /// Without a template on the scenario, so that it is compiled once per program.
 [[nodiscard]] inline verdict explore_functions(scenario_functions const& f, plan const& p,
                                                site_table& sites) {
+    if (workers_of(p) > 1 && !sites.collects()) {
+        verdict v = divided_search{f, p}.run();
+        v.actors = f.actors;
+        if (v.found() && p.story == story_kind::told) tell_finding(f, p, v);
+        return v;
+    }
     auto x = std::make_unique<exploration>(p, f, sites);
-    if (p.search == search_kind::replay)
-        x->choices().follow(from_token(p.replay), search::script_rule::strict);
-    verdict v = run_search(*x, p);
+    verdict v;
+    if (p.search == search_kind::replay) {
+        for (auto const& part : token_parts(p.replay)) {
+            x->choices().follow(part, search::script_rule::strict);
+            v = run_search(*x, p);
+            if (v.found()) break;
+        }
+    } else {
+        v = run_search(*x, p);
+    }
     v.actors = f.actors;
     x.reset();
     if (v.found() && p.story == story_kind::told) tell_finding(f, p, v);

@@ -12,6 +12,7 @@
 #include <source_location>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace mmhold {
 
@@ -44,7 +45,8 @@ public:
         location& l = memory_.at(id);
         for (process q = 0; !search_.known() && q < max_actors; ++q) {
             if (q == self() || memory_.of(self()).known.covers(q, l.touched.ticks[q])) continue;
-            clash(epoch(q, l.touched.ticks[q]));
+            if (story_ != nullptr) tell_note("ends the life of " + name_of(id), {});
+            clash(epoch(q, l.touched.ticks[q]), name_of(id));
             fail(finding_kind::use_after_free, [&] {
                 return std::string{actor_name() + " ends the life of " + name_of(id) +
                                    " although a use by T" + std::to_string(q) +
@@ -83,7 +85,7 @@ public:
     }
     void expect(bool holds, char const* text) {
         if (holds) return;
-        if (story_ != nullptr) story_->mark_last();
+        if (story_ != nullptr && acting()) story_->mark_last();
         fail(finding_kind::expectation, [&] { return std::string{actor_name() + ": " + text}; });
     }
     /// A finding that a scenario itself has made. Moves from its arguments: nothing that owns
@@ -106,14 +108,14 @@ public:
         }
         if (auto const given = locks_.given_unordered(lock, mode, memory_.of(self()).known);
             given != 0) {
-            clash(given);
+            clash_over(given, lock);
             fail(finding_kind::exclusion, [&] {
                 return std::string{actor_name() + " takes " + names_.of(lock) + ", but that " +
                                    owner_text(given) + " gave it up is not ordered before"};
             });
         }
-        for (auto const& held : locks_.of(self())) {
-            if (held.lock != lock) note_order(held, lock, mode);
+        if (!locks_.holds(self(), lock)) {  // else it changes its mode, which waits for nobody
+            for (auto const& held : locks_.of(self())) note_order(held, lock, mode);
         }
         locks_.take(self(), lock, mode);
         claims_.lock_taken(self(), lock, here());
@@ -141,7 +143,7 @@ public:
             case claim::reference_passed: return claims_.reference_passed(me, object, count);
             case claim::wanted: return claims_.wants(me, object);
             case claim::may_sleep: check_awake(object); return claims_.wants(me, object);
-            case claim::not_wanted: return claims_.wants(me, nullptr);
+            case claim::not_wanted: return claims_.not_wanted(me, object);
             case claim::interrupts_off:
                 if (story_ != nullptr) tell_note("interrupts off", {});
                 return claims_.interrupts_off(me, here());
@@ -152,13 +154,18 @@ public:
         return !acting() || locks_.holds(self(), lock);
     }
 
+    /// After a lock_order finding: how to come to each of the other lock chains of the cycle.
+    [[nodiscard]] std::vector<std::vector<choice>> const& other_chains() const noexcept {
+        return chains_;
+    }
+
 protected:
     judge(plan const& p, scenario_functions const& s) : scheduler{p, s} {}
     ~judge() = default;
 
     [[noreturn]] void used_after_death(void const* object) {
         auto const* const b = heap_.containing(object);
-        if (b != nullptr && !b->alive) clash(b->destroyed);
+        if (b != nullptr && !b->alive) clash(b->destroyed, "destroy ");
         fail(finding_kind::use_after_free, [&] {
             return std::string{actor_name() + " uses " + names_.of(object) + ", which " +
                                (b != nullptr && !b->alive ? owner_text(b->destroyed) + " destroyed"
@@ -170,7 +177,7 @@ protected:
 
     void check_use(void const* object) {
         if (auto const* const over = claims_.outlived(self(), object); over != nullptr) {
-            clash(over->end.moment);
+            clash_over(over->end.moment, over->lock);
             auto const* const again = claims_.held_now(self(), over->lock);
             fail(finding_kind::stale_hold, [&] {
                 auto text = actor_name() + " uses " + names_.of(object);
@@ -195,7 +202,7 @@ protected:
     void check_awake(void const* until) {
         auto const* const off = claims_.off(self());
         if (off == nullptr) return;
-        clash(off->begin.moment);
+        clash(off->begin.moment, "interrupts off");
         fail(finding_kind::irq_sleep, [&] {
             auto text = actor_name() + " may sleep";
             if (until != nullptr) text += " waiting for " + names_.of(until);
@@ -222,7 +229,7 @@ protected:
             if (q != self() && !mine.covers(q, f.read.ticks[q])) other = epoch(q, f.read.ticks[q]);
         }
         if (other == 0) return;
-        clash(other);
+        clash_over(other, &f);
         fail(finding_kind::data_race, [&] {
             return std::string{actor_name() + " " + how + " " + names_.of(&f) + " while " +
                                owner_text(other) + " uses it: nothing orders the two"};
@@ -233,33 +240,44 @@ protected:
         if (!closes_cycle(held, then, mode)) return;
         fail(finding_kind::lock_order, [&] { return std::string{std::move(finding_.headline)}; });
     }
-    /// Leaves the text of the cycle in the finding.
+    /// Leaves the text of the cycle in the finding, and the ways to its other edges.
     [[nodiscard]] bool closes_cycle(held_lock const& held, void const* then, lock_mode mode) {
-        auto const cycle =
-            lock_order_.add({names_.of(held.lock), names_.of(then), held.mode, mode, self()});
+        auto const cycle = add_lock_order({lock_label(held.lock), lock_label(then), held.mode, mode,
+                                           self(), search_.choices(), number_, now_epoch()});
         finding_.headline.clear();
+        chains_.clear();
+        if (story_ != nullptr && !cycle.empty()) story_->mark_last();
         for (auto const& e : cycle) {
+            if (story_ != nullptr && e.execution == number_)
+                story_->mark(e.moment, "holds " + e.then);
             if (!finding_.headline.empty()) finding_.headline += "; ";
             finding_.headline +=
                 actor_text(e.actor) + " takes " + e.then + " while holding " + e.first;
+            chains_.push_back(e.way);
         }
+        if (!chains_.empty()) chains_.pop_back();  // the last is this execution
         return !cycle.empty();
     }
 
     // ---- telling ----
 
-    void clash(std::uint32_t other) {
+    /// Marks what was told last, and what the other one did to `about` before.
+    void clash(std::uint32_t other, std::string const& about = {}) {
         if (story_ == nullptr) return;
         story_->mark_last();
-        story_->mark(other);
+        story_->mark(other, about);
     }
-    void tell_step(std::string text, request const& r) {
+    void clash_over(std::uint32_t other, void const* object) {
+        if (story_ != nullptr) clash(other, names_.of(object));
+    }
+    void tell_step(std::string text, request const& r,
+                   story_line::access what = story_line::access::none) {
         if (story_ == nullptr) return;
-        story_->add({depth(), self(), std::move(text), r.site, r.where, now_epoch(), false});
+        story_->add({depth(), self(), std::move(text), r.site, r.where, now_epoch(), what});
     }
     void tell_note(std::string text, std::source_location where) {
         if (story_ == nullptr) return;
-        story_->add({-1, self(), std::move(text), {}, where, now_epoch(), false});
+        story_->add({-1, self(), std::move(text), {}, where, now_epoch()});
     }
     void tell_access(char const* what, void const* object, std::source_location where) {
         if (story_ != nullptr) tell_note(std::string{what} + " " + names_.of(object), where);
@@ -273,8 +291,11 @@ protected:
         bool const fails = op.kind == op_kind::compare_exchange && old != op.expected;
         tell_step(words[which] + name_of(op.location) + ": " + shown(old) +
                       (fails ? " is not " + shown(op.expected) : " -> " + shown(value)),
-                  r);
+                  r, story_line::access::update);
     }
+
+private:
+    std::vector<std::vector<choice>> chains_{};
 };
 
 }  // namespace detail

@@ -149,11 +149,11 @@ public:
     T fetch_and(T value, O order, std::source_location at = std::source_location::current()) {
         return update(op_kind::bit_and, value, request_for(order, at));
     }
-    void notify_one() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one);
+    void notify_one(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::one, at);
     }
-    void notify_all() {
-        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all);
+    void notify_all(std::source_location at = std::source_location::current()) {
+        if (running != nullptr) running->notify(cell_, wake_ledger::how_many::all, at);
     }
 
     /// Only model_machine::await and poll call it.

@@ -81,6 +81,12 @@ struct plan {
     wake_rule wakes{wake_rule::strict};
     after_finding on_finding{after_finding::stop};
     story_kind story{story_kind::told};
+    std::string command{};  ///< what starts this search in a shell; reports repeat it with --replay
+    /// Threads that divide a search (1 to 64; only `all`, `random` and `pct` are divided). The
+    /// scenario runs in several of them at once, so what it shares beyond itself must be constant.
+    /// Executions are the same for any number of workers. Of several findings random searches
+    /// report the first, exhaustive ones any.
+    int workers{1};
 };
 
 /// What is wrong.
@@ -171,7 +177,8 @@ struct verdict {
     int longest{0};               ///< events of the longest execution
     int actors{0};
     double seconds{0};
-    finding first;  ///< kind none: nothing found
+    std::uint32_t kinds{0};  ///< which kinds of findings: bit k for the kind of number k
+    finding first;           ///< kind none: nothing found
 
     /// All executions were searched and none is wrong.
     [[nodiscard]] bool complete() const noexcept {
@@ -179,6 +186,10 @@ struct verdict {
     }
     [[nodiscard]] bool found() const noexcept { return first.kind != finding_kind::none; }
     [[nodiscard]] bool found(finding_kind kind) const noexcept { return first.kind == kind; }
+    /// Did some execution show it? (More than the first only with after_finding::go_on.)
+    [[nodiscard]] bool saw(finding_kind kind) const noexcept {
+        return (kinds >> static_cast<unsigned>(kind) & 1U) != 0;
+    }
 };
 
 }  // namespace mmhold

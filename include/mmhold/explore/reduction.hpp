@@ -22,7 +22,9 @@
 //     the store drains; a compare_exchange that fails is a load.
 
 #include <mmhold/explore/trail.hpp>
+#include <mmhold/explore/work_tree.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -155,6 +157,52 @@ protected:
         }
     }
 
+    // ---- one of several workers (work_tree.hpp) ----
+
+    /// Goes to the first step of a branch.
+    void enter_branch(job const& branch) {
+        take_back(0);
+        path_.clear();
+        for (auto* s = branch.at; s != nullptr; s = s->before) path_.push_back(s);
+        std::reverse(path_.begin(), path_.end());
+        base_ = static_cast<int>(path_.size()) - 1;
+        if (base_ < 0) return;
+        make_room_at(base_);
+        for (int i = 0; i <= base_; ++i) {
+            auto const& s = *path_[static_cast<std::size_t>(i)];
+            node_at(i) = alternatives{};
+            node_at(i).enabled = s.enabled;
+            if (i > 0) node_at(i - 1).who = s.taken_before;
+        }
+        alternatives& n = node_at(base_);
+        n.who = {branch.who, 0};
+        n.sleep = branch.sleep;
+        if (branch.stores != 0) read_first_of(n, branch.stores);
+    }
+    static void read_first_of(alternatives& n, std::uint32_t stores) noexcept {
+        n.who.back = static_cast<std::uint8_t>(std::countr_zero(stores));
+        n.untried = stores & (stores - 1U);
+        n.fresh = false;
+    }
+    /// Gives away what is to be tried at the shallowest step that has something.
+    void share_branches() {
+        int last = base_ + 1;
+        while (last < depth_ && !has_more(node_at(last))) ++last;
+        bool const own_stores = base_ >= 0 && node_at(base_).untried != 0;
+        if (last == depth_ && !own_stores) return;
+        if (own_stores) share_stores(base_);
+        if (last == depth_) return;
+        for (int i = base_ + 1; i <= last; ++i) {
+            auto const& n = node_at(i);
+            auto* const parent = i > 0 ? path_[static_cast<std::size_t>(i) - 1] : nullptr;
+            auto const led_here = i > 0 ? node_at(i - 1).who : choice{};
+            path_.push_back(
+                tree_->share(parent, led_here, n.who.who, n.enabled, n.sleep, n.backtrack));
+            if (n.untried != 0) share_stores(i);
+        }
+        base_ = last;
+    }
+
     template<class Footprints>
     void keep_asleep(int now, step const& s, Footprints&& footprint_of) noexcept {
         process_set stays = node_at(now).sleep;
@@ -166,9 +214,20 @@ protected:
         node_at(now + 1).sleep = stays;
     }
 
+    work_tree* tree_{nullptr};  // nullptr: the only worker
+    int base_{-1};              // the last shared step; -1: none
+
 private:
     enum class owed_before : std::uint8_t { everything_independent, own_past };
 
+    [[nodiscard]] static bool has_more(alternatives const& n) noexcept {
+        return n.untried != 0 || (n.backtrack & ~(n.sleep | only(n.who.who))) != 0;
+    }
+    void share_stores(int i) {
+        alternatives& n = node_at(i);
+        tree_->share_stores(path_[static_cast<std::size_t>(i)], n.who.who, n.sleep, n.untried);
+        n.untried = 0;
+    }
     [[gnu::noinline]] void grow(std::size_t needed) {
         auto const room = room_for(needed);
         make_room(room);
@@ -221,7 +280,7 @@ private:
     };
 
     /// The new step of `by` (with clock `last`) could come before the step at `index`: owe that.
-    void reverse(int index, event_clock const& last, process by, owed_before which) noexcept {
+    void reverse(int index, event_clock const& last, process by, owed_before which) {
         event const& first = event_at(index);
         event_clock firsts;
         for (auto& tick : firsts.ticks) tick = std::numeric_limits<std::int16_t>::max();
@@ -242,12 +301,15 @@ private:
         if ((seen & only(by)) == 0 && !last.reaches(firsts)) initials |= only(by);
         alternatives& n = node_at(index);
         initials = static_cast<process_set>(initials & n.enabled);
-        if (initials == 0 || (initials & (n.backtrack | n.sleep)) != 0) return;
-        n.backtrack |= only((initials & only(by)) != 0 ? by : static_cast<process>(fallback));
+        if (initials == 0) return;
+        auto const owed = (initials & only(by)) != 0 ? by : static_cast<process>(fallback);
+        if (index <= base_)
+            return tree_->owe(*path_[static_cast<std::size_t>(index)], initials, owed);
+        if ((initials & (n.backtrack | n.sleep)) == 0) n.backtrack |= only(owed);
     }
 
     void reverse_await(event_clock const& base, process by, usage const& memory,
-                       predicate const& done) noexcept {
+                       predicate const& done) {
         for (int w = memory.last_write; w >= 0; w = event_at(w).previous_write) {
             event const& e = event_at(w);
             if (owner_of(e.by) == by || base.covers(e.by, e.sequence)) return;
@@ -258,7 +320,7 @@ private:
         }
     }
 
-    void reverse_heavy(event_clock const& base, process by) noexcept {
+    void reverse_heavy(event_clock const& base, process by) {
         for (int i = end_ - 1; i >= 0; --i) {
             event const& e = event_at(i);
             if (!e.buffers() || owner_of(e.by) == by || base.covers(e.by, e.sequence)) continue;
@@ -302,7 +364,8 @@ private:
     }
 
     std::vector<alternatives> nodes_{};
-    int end_{0};  // steps that were there before the one under consideration
+    std::vector<shared_step*> path_{};  // the steps up to base_
+    int end_{0};                        // steps that were there before the one under consideration
 };
 
 }  // namespace detail

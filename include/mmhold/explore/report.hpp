@@ -66,7 +66,7 @@ namespace detail {
 class column_text {
 public:
     column_text(story const& told, int actors)
-        : actors_{actors}, widths_(static_cast<std::size_t>(actors) + 1, 6) {
+        : actors_{actors}, widths_(static_cast<std::size_t>(actors) + 1, 8) {
         for (auto const& line : told.lines()) {
             if (line.column == story_line::nobody) continue;
             auto& width = widths_[column_of(line)];
@@ -74,20 +74,21 @@ public:
         }
     }
     [[nodiscard]] std::string header() const {
-        std::string text = "     #  ";
+        std::string text = "      #  ";
         for (int a = 0; a < actors_; ++a)
             text += padded(actor_text(static_cast<std::size_t>(a)), static_cast<std::size_t>(a));
-        return text + "memory\n";
+        return text + padded("memory", static_cast<std::size_t>(actors_)) + "source\n";
     }
     [[nodiscard]] std::string row(story_line const& line) const {
         std::string number = line.step >= 0 ? std::to_string(line.step) : "";
-        std::string text = line.marked ? "  > " : "    ";
-        text += std::string(number.size() < 3 ? 3 - number.size() : 0, ' ') + number + " ";
+        std::string text = "  ";
+        text += static_cast<char>(line.marked);
+        text += std::string(number.size() < 4 ? 4 - number.size() : 0, ' ') + number + "  ";
         for (std::size_t i = 0; i < widths_.size(); ++i) {
             text += padded(i == column_of(line) ? line.text : std::string{}, i);
         }
         if (!line.site.empty()) text += "[" + line.site + "] ";
-        if (line.where.line() != 0) text += place(line.where);
+        text += place_in_words(line.where);
         while (!text.empty() && text.back() == ' ') text.pop_back();
         return text + "\n";
     }
@@ -100,31 +101,123 @@ private:
         if (text.size() < widths_[column]) text.resize(widths_[column], ' ');
         return text;
     }
-    [[nodiscard]] static std::string place(std::source_location where) {
-        std::string_view file = where.file_name();
-        if (auto const slash = file.find_last_of('/'); slash != std::string_view::npos)
-            file.remove_prefix(slash + 1);
-        return std::string{file} + ":" + std::to_string(where.line());
-    }
 
     int actors_;
     std::vector<std::size_t> widths_;
 };
 
-/// The whole report.
+/// What becomes of a line of a story.
+enum class line_fate : std::uint8_t {
+    shown,
+    skipped,  ///< counted: "... 3 lines like that"
+    aside,    ///< left out without a trace in its place
+};
+
+/// A read or write of a plain field: no step, but at a place in the source.
+[[nodiscard]] inline bool is_plain_access(story_line const& line) {
+    return line.step < 0 && line.where.line() != 0;
+}
+/// A store or an update whose order has a name: somebody thought about who sees it.
+[[nodiscard]] inline bool is_named_change(story_line const& line) {
+    bool const changes =
+        line.what == story_line::access::store || line.what == story_line::access::update;
+    return changes && !line.site.empty();
+}
+
+/// Which lines are worth showing: not those that repeat the line before. A very long story leaves
+/// plain accesses aside, and of its middle shows only named changes. What is marked stays.
+[[nodiscard]] inline std::vector<line_fate> fates_of(std::vector<story_line> const& lines) {
+    constexpr std::size_t head = 60;
+    constexpr std::size_t tail = 60;
+    bool const very_long = lines.size() > head + tail;
+    std::vector<line_fate> fates(lines.size(), line_fate::shown);
+    std::vector<std::size_t> rest;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        if (lines[i].marked != story_line::mark::no) continue;
+        bool const repeats = i > 0 && story::alike(lines[i - 1], lines[i]) && i + 1 < lines.size();
+        if (very_long && is_plain_access(lines[i])) {
+            fates[i] = line_fate::aside;
+        } else if (repeats) {
+            fates[i] = line_fate::skipped;
+        } else {
+            rest.push_back(i);
+        }
+    }
+    for (std::size_t k = head; k + tail < rest.size(); ++k) {
+        if (!is_named_change(lines[rest[k]])) fates[rest[k]] = line_fate::skipped;
+    }
+    return fates;
+}
+
+/// The lines in columns.
+[[nodiscard]] inline std::string columns_of(story const& s, int actors) {
+    column_text const columns{s, actors};
+    auto text = columns.header();
+    auto const fates = fates_of(s.lines());
+    std::size_t skipped = 0;
+    std::size_t aside = 0;
+    for (std::size_t i = 0; i < fates.size(); ++i) {
+        skipped += fates[i] == line_fate::skipped;
+        aside += fates[i] == line_fate::aside;
+        if (fates[i] != line_fate::shown) continue;
+        if (skipped != 0) text += "         ... " + std::to_string(skipped) + " lines like that\n";
+        skipped = 0;
+        text += columns.row(s.lines()[i]);
+    }
+    if (aside != 0)
+        text += "  " + std::to_string(aside) + " reads and writes of plain fields are left out\n";
+    for (auto const& left : s.remaining()) text += "  " + left + "\n";
+    return text;
+}
+
+/// A word of a shell's command line.
+[[nodiscard]] inline std::string shell_word(std::string_view word) {
+    constexpr std::string_view plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=+:,";
+    if (!word.empty() && word.find_first_not_of(plain) == std::string_view::npos)
+        return std::string{word};
+    std::string text{"'"};
+    for (char const c : word) text += c == '\'' ? std::string{"'\\''"} : std::string(1, c);
+    return text + "'";
+}
+
+/// The command line that shows the finding again, after plan::command.
+[[nodiscard]] inline std::string command_again(plan const& p, std::string_view token) {
+    auto text = p.command + " --model " + std::string{to_string(p.memory)};
+    for (auto const& c : p.sites) {
+        text += c.how == weakening::off
+                    ? " --without " + shell_word(c.name)
+                    : " --weaken " + shell_word(c.name + "=" + std::string{to_string(c.how)});
+    }
+    if (p.retries != plan{}.retries) text += " --retries " + std::to_string(p.retries);
+    if (p.reuse == heap_reuse::always) text += " --reuse";
+    return text + " --replay " + shell_word(token);
+}
+/// The call that shows it again.
+[[nodiscard]] inline std::string call_again(plan const& p, std::string_view token) {
+    if (!p.command.empty()) return command_again(p, token);
+    auto text = "explore<S>({.memory = memory_model::" + std::string{to_string(p.memory)};
+    text += ", .search = search_kind::replay, .replay = \"" + std::string{token} + "\"";
+    if (!p.sites.empty()) text += ", .sites = /* as above */";
+    if (p.retries != plan{}.retries) text += ", .retries = " + std::to_string(p.retries);
+    if (p.buffer_depth != plan{}.buffer_depth)
+        text += ", .buffer_depth = " + std::to_string(p.buffer_depth);
+    if (p.longest != plan{}.longest) text += ", .longest = " + std::to_string(p.longest);
+    if (p.reuse == heap_reuse::always) text += ", .reuse = heap_reuse::always";
+    return text + "})";
+}
+
+/// The whole report. `remark`: lines about what the finding needs.
 [[nodiscard]] inline std::string told(story const& s, finding const& f, plan const& p, int actors,
                                       std::string_view remark) {
     std::string text{to_string(f.kind)};
     text += ": " + f.headline + "\n";
-    column_text const columns{s, actors};
-    text += columns.header();
-    for (auto const& line : s.lines()) text += columns.row(line);
-    for (auto const& left : s.remaining()) text += "  " + left + "\n";
+    text += columns_of(s, actors);
     text += f.details;
-    if (!remark.empty()) text += "  " + std::string{remark} + "\n";
+    text += remark;
     text += "  model " + std::string{to_string(p.memory)};
     for (auto const& c : p.sites) text += ", site " + c.name + " " + std::string{to_string(c.how)};
-    return text + "\n  replay: " + f.token + "\n";
+    return text + "\n  replay: " + f.token + "   " + call_again(p, f.token) + "\n";
 }
 
 }  // namespace detail

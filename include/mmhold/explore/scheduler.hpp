@@ -41,6 +41,8 @@ public:
     /// Records every step of what follows, for a story.
     void tell(story* listener) noexcept { story_ = listener; }
     [[nodiscard]] search& choices() noexcept { return search_; }
+    /// Notes the order of locks where other workers do.
+    void share_lock_order(shared_lock_order& all) noexcept { shared_order_ = &all; }
 
     /// Runs one execution from construction to its end.
     [[nodiscard]] ending run_one() {
@@ -85,7 +87,7 @@ protected:
     /// Most steps of a search repeat steps of the execution before, and most of those are of the
     /// actor that made the last one: what such a step needs is inlined, the rest is not.
     [[gnu::always_inline]] void wait_turn() {
-        bool const mine_again = search_.repeating() && search_.repeated() == self();
+        bool const mine_again = search_.known() && search_.repeated() == self();
         if (!mine_again || !everybody_started_) take_turns();
     }
 
@@ -152,12 +154,8 @@ private:
     }
     void judge_end() {
         if (auto const* const wait = wakes_.unanswered(); wait != nullptr) {
-            fail(finding_kind::lost_wakeup, [&] {
-                return std::string{actor_text(wait->waiter) + " may sleep for ever on " +
-                                   name_of(wait->location) + ": step " +
-                                   std::to_string(wait->made_true_at) +
-                                   " made it true and nobody notified"};
-            });
+            if (story_ != nullptr && search_.tracks()) story_->mark_step(wait->made_true_at);
+            fail(finding_kind::lost_wakeup, [&] { return lost_wakeup_text(*wait); });
         }
         for (auto const& b : heap_.blocks()) {
             if (b.alive) {
@@ -167,6 +165,14 @@ private:
                 });
             }
         }
+    }
+
+    [[nodiscard]] std::string lost_wakeup_text(wake_ledger::wait const& w) const {
+        auto text = actor_text(w.waiter) + " may sleep for ever on " + name_of(w.location);
+        text += search_.tracks() ? ": " + actor_text(search_.who_did(w.made_true_at)) +
+                                       " made it true at step " + std::to_string(w.made_true_at)
+                                 : std::string{": it became true"};
+        return text + " and no notify came after that" + wakes_.calls_in_words(w);
     }
 
     static void act(void* self) {
@@ -216,7 +222,7 @@ private:
     void pass_on() {
         process const me = self();
         for (;;) {
-            int const next = search_.repeating() ? search_.repeated() : choose();
+            int const next = search_.repeating() ? repeated() : choose();
             if (next < 0) {
                 end_execution(next);
                 return;
@@ -230,6 +236,10 @@ private:
             if (chosen != me) go(actors_[chosen].flow);
             return;
         }
+    }
+    [[nodiscard]] int repeated() {
+        if (!search_.tracks()) (void)enabled();  // it also watches who could park
+        return search_.repeated();
     }
     [[nodiscard]] int choose() {
         judge_length();
@@ -262,18 +272,18 @@ private:
         if (story_ != nullptr) {
             story_->drained(depth(), owner, name_of(oldest.location), shown(oldest.value));
         }
-        if (oldest.notified != 0) pass_on_notify(oldest);
+        if (oldest.notified != 0) pass_on_notify(oldest, owner);
         buffer.pop(static_cast<std::int16_t>(depth()));
         commit();
         if (watched_) after_watched_step();
     }
     /// A notify that followed a buffered store counts when the store is there.
-    void pass_on_notify(buffered_store const& store) {
+    void pass_on_notify(buffered_store const& store, process owner) {
         if (store.notified == wake_ledger::everybody) {
-            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all);
+            return wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::all, owner);
         }
         for (int i = 0; i < store.notified; ++i) {
-            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one);
+            wakes_.notified(store.location, depth() + 1, wake_ledger::how_many::one, owner);
         }
     }
 
@@ -314,6 +324,7 @@ private:
             phase_ = phase::observing;
             scenario_.blocked(scenario_object_);
         }
+        if (story_ != nullptr) tell_waiting();
         finding_.kind = finding_kind::deadlock;
         finding_.headline = deadlock_text();
         leave(ending::deadlock);
@@ -321,7 +332,6 @@ private:
 
 private:
     std::unique_ptr<std::byte[]> object_;
-    void* scenario_object_{nullptr};
     fiber host_{};
     fiber director_{};
     fiber* on_{nullptr};

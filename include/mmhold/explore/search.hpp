@@ -21,7 +21,7 @@ namespace detail {
 class search : public reduction {
 public:
     explicit search(plan const& p)
-        : reduction{static_cast<std::size_t>(p.longest)}, kind_{p.search}, random_{p.seed} {}
+        : reduction{static_cast<std::size_t>(p.longest)}, kind_{p.search}, seed_{p.seed} {}
 
     /// Does this search compute event clocks?
     [[nodiscard]] bool reduces() const noexcept { return kind_ == search_kind::all; }
@@ -29,6 +29,14 @@ public:
     [[nodiscard]] bool tracks() const noexcept { return reduces() || kind_ == search_kind::replay; }
     /// Was the choice at the present depth made in an earlier execution?
     [[nodiscard]] bool repeating() const noexcept { return depth_ < forced_; }
+    /// The step that wrote the word last; -1: none, or this search does not keep track.
+    [[nodiscard]] int last_write_of(std::uint32_t word) {
+        return tracks() ? usage_of(word).last_write : -1;
+    }
+    /// The actor whose step (or whose buffer's step) that was.
+    [[nodiscard]] process who_did(int step) const noexcept {
+        return owner_of(node_at(step).who.who);
+    }
     [[nodiscard]] process repeated() const noexcept { return node_at(depth_).who.who; }
     [[nodiscard]] std::uint8_t repeated_store() const noexcept { return node_at(depth_).who.back; }
     /// Was the next step taken in an earlier execution, after the same steps? Then it was judged
@@ -40,12 +48,16 @@ public:
     /// Starts over at the first step.
     void begin_execution() noexcept {
         if (depth_ > longest_) longest_ = depth_;
+        if (number_ <= pilots) length_ = longest_;
         depth_ = 0;
         take_back(forced_ > 0 ? forced_ - 1 : 0);
         next_in_script_ = 0;
+        if (!draws()) return;
+        random_ = random_numbers::of_execution(seed_, number_);
         if (kind_ == search_kind::pct) {
-            priorities_.draw(random_, longest_ > 0 ? static_cast<std::uint32_t>(longest_) : 50U);
+            priorities_.draw(random_, length_ > 0 ? static_cast<std::uint32_t>(length_) : 50U);
         }
+        number_ += stride_;
     }
     [[nodiscard]] int longest() const noexcept { return depth_ > longest_ ? depth_ : longest_; }
 
@@ -55,6 +67,34 @@ public:
         kind_ = search_kind::replay;
         script_ = std::move(script);
         rule_ = rule;
+    }
+
+    // ---- one of several workers ----
+
+    /// So many executions tell PCT how long one is.
+    static constexpr std::uint64_t pilots = 16;
+    /// Are executions drawn by lot, and therefore numbered?
+    [[nodiscard]] bool draws() const noexcept {
+        return kind_ == search_kind::random || kind_ == search_kind::pct;
+    }
+    /// The number, from 0, of the execution that begins next.
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+    /// Draw every `stride`th execution from `first` on; one takes about `length` steps.
+    void draw_every(std::uint64_t stride, std::uint64_t first, int length) noexcept {
+        stride_ = stride;
+        number_ = first;
+        longest_ = length_ = length;
+    }
+    [[nodiscard]] int usual_length() const noexcept { return length_; }
+    void work_on(work_tree& tree) noexcept { tree_ = &tree; }
+    /// Goes to a branch that nobody is in; false: none is left.
+    [[nodiscard]] bool take_job() {
+        job branch;
+        if (!tree_->next(branch, had_job_)) return false;
+        had_job_ = work_tree::before::a_job;
+        enter_branch(branch);
+        forced_ = base_ + 1;
+        return true;
     }
 
     static constexpr int nobody = -1;      ///< nothing can run, or all that can is asleep
@@ -108,19 +148,14 @@ public:
     /// The step that was just executed was known.
     void commit_known() noexcept { ++depth_; }
     /// Prepares the next execution; false if none is owed.
-    [[nodiscard]] bool next_execution() noexcept {
+    [[nodiscard]] bool next_execution() {
         if (depth_ > longest_) longest_ = depth_;
-        if (kind_ == search_kind::random || kind_ == search_kind::pct) return true;
+        if (draws()) return true;
         if (kind_ == search_kind::replay) return false;
-        for (; depth_ > 0; --depth_) {
+        if (tree_ != nullptr && tree_->hungry()) share_branches();
+        for (; depth_ > base_ + 1; --depth_) {
             alternatives& n = node_at(depth_ - 1);
-            if (n.untried != 0) {
-                n.who.back = static_cast<std::uint8_t>(std::countr_zero(n.untried));
-                n.untried &= n.untried - 1U;
-                n.fresh = false;
-                forced_ = depth_;
-                return true;
-            }
+            if (n.untried != 0) return read_another(n);
             n.sleep |= only(n.who.who);
             auto const owed = static_cast<process_set>(n.backtrack & ~n.sleep);
             if (owed != 0) {
@@ -130,7 +165,9 @@ public:
                 return true;
             }
         }
-        return false;
+        // At the step where this worker's branch begins, others are not its business.
+        bool const more = base_ >= 0 && depth_ == base_ + 1 && node_at(base_).untried != 0;
+        return more && read_another(node_at(base_));
     }
 
     /// The choices of the present execution.
@@ -141,6 +178,11 @@ public:
     }
 
 private:
+    bool read_another(alternatives& n) noexcept {
+        read_first_of(n, n.untried);
+        forced_ = depth_;
+        return true;
+    }
     [[nodiscard]] int pick(process_set awake, process current) noexcept {
         switch (kind_) {
             case search_kind::random: return random_.member_of(awake);
@@ -187,10 +229,15 @@ private:
     }
 
     search_kind kind_;
-    random_numbers random_;
+    std::uint64_t seed_;
+    std::uint64_t number_{0};  // of the next execution
+    std::uint64_t stride_{1};
+    random_numbers random_{0};
     random_priorities priorities_{};
     int forced_{0};  // steps chosen by an earlier execution
     int longest_{0};
+    int length_{0};  // of the pilots
+    work_tree::before had_job_{work_tree::before::nothing};
     std::vector<choice> script_{};
     std::size_t next_in_script_{0};
     script_rule rule_{script_rule::strict};

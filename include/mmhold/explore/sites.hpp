@@ -7,6 +7,7 @@
 #include <mmhold/explore/plan.hpp>
 
 #include <cstdint>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +61,29 @@ namespace detail {
     return keep_release ? memory_order::release : memory_order::relaxed;
 }
 
+/// What might make a finding go away, at one line of the source: a full fence right after the
+/// access there, or a stronger order of it.
+struct remedy {
+    enum class kind : std::uint8_t { none, fence_after, raise };
+    kind how{kind::none};
+    std::string_view file{};
+    std::uint32_t line{0};
+    memory_order order{memory_order::relaxed};
+
+    [[nodiscard]] bool at(std::source_location where) const noexcept {
+        return where.line() == line && file == where.file_name();
+    }
+};
+
+/// The weakest order that is as strong as both.
+[[nodiscard]] constexpr memory_order both_orders(memory_order a, memory_order b) noexcept {
+    if (a == memory_order::seq_cst || b == memory_order::seq_cst) return memory_order::seq_cst;
+    bool const acquire = acquires(a) || acquires(b);
+    bool const release = releases(a) || releases(b);
+    if (acquire && release) return memory_order::acq_rel;
+    return acquire ? memory_order::acquire : release ? memory_order::release : a;
+}
+
 /// The changes asked for, and the sites seen.
 class site_table {
 public:
@@ -76,16 +100,32 @@ public:
     [[nodiscard]] memory_order order_of_fence(request const& r, site_kind kind) {
         return active_ ? changed(r, kind) : r.order;
     }
+    [[nodiscard]] bool collects() const noexcept { return collects_; }
+    /// From now on that is in force, too.
+    void treat(remedy r) {
+        remedies_.push_back(r);
+        active_ = true;
+    }
+    [[nodiscard]] bool fence_after(request const& r) const noexcept {
+        if (!active_) return false;
+        for (auto const& with : remedies_) {
+            if (with.how == remedy::kind::fence_after && with.at(r.where)) return true;
+        }
+        return false;
+    }
     [[nodiscard]] std::vector<known_site> const& seen() const noexcept { return seen_; }
 
 private:
     [[nodiscard]] memory_order changed(request const& r, site_kind kind) {
         std::string_view const name{r.site};
         auto order = r.order;
-        if (name.empty()) return order;
-        if (collects_) note(name, kind, order);
+        if (!name.empty() && collects_) note(name, kind, order);
         for (auto const& c : changes_) {
-            if (c.name == name) order = weakened(order, c.how, kind);
+            if (!name.empty() && c.name == name) order = weakened(order, c.how, kind);
+        }
+        for (auto const& with : remedies_) {
+            if (with.how == remedy::kind::raise && with.at(r.where))
+                order = both_orders(order, with.order);
         }
         return order;
     }
@@ -98,6 +138,7 @@ private:
 
     std::vector<site_change> changes_;
     std::vector<known_site> seen_{};
+    std::vector<remedy> remedies_{};
     bool collects_;
     bool active_;
 };

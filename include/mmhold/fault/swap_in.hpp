@@ -39,9 +39,9 @@ public:
     constexpr explicit swap_in(Space& space) noexcept : space_{space} {}
 
     /// Answers a fault at `site` on the swapped entry that `entry` has locked. Mm lock: held.
-    /// Success: the page is there, exclusive, read-only unless this is a write; or worth another
-    /// try. Errors, and then nothing has changed: no_memory – no frame; bad_address – the space has
-    /// no store.
+    /// Success: the page is there, writable if this is a write, exclusive if it was so or if this
+    /// is a write or unshare; or worth another try. Errors, and then nothing has changed: no_memory
+    /// – no frame; bad_address – the space has no store.
     [[nodiscard]] constexpr result<void> resolve(fault_site const& site, cpu_type& me,
                                                  guard entry) {
         auto const marker = entry.read();
@@ -50,6 +50,10 @@ public:
         if (!store->duplicate(slot_of(marker))) return errc::no_memory;
         entry.unlock();
         auto const page = read_slot(slot_of(marker));
+        // The page is this entry's alone: a write would find one reference, and reuse it (§4.3).
+        auto const ours =
+            is_marker_of(marker, page_marker::swapped_exclusive) || site.write() || site.unshare();
+        if (page && ours) space_.frames().set_exclusive(*page);
         auto const outcome = page ? install(site, me, marker, *page) : result<void>{page.error()};
         store->release(slot_of(marker));
         return outcome;
@@ -60,7 +64,6 @@ private:
         auto& frames = space_.frames();
         auto const page = frames.allocate(frame_kind::anonymous);
         if (!page) return page;
-        frames.set_exclusive(*page);
         frames.mark_dirty(*page);  // the slot is given up, so memory has the only copy
         space_.swap()->read(slot, frames.bytes(*page));
         return page;

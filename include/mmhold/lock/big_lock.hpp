@@ -135,8 +135,9 @@ private:
         queue_.wake(next);
     }
 
-    queue queue_;
+    // First, so that the lock and its guard, which are both annotated, have different addresses.
     typename M::template plain<holder> holder_{holder::nobody};  // guarded by queue_.guard()
+    queue queue_;
 };
 
 static_assert(InterruptibleMmLock<big_lock<constexpr_machine>>);

@@ -67,6 +67,14 @@ public:
                                  digit(nanoseconds)};
         sink_(std::string_view{fraction, sizeof fraction});
     }
+    /// A fraction in millionths: 1500000 is written 1.500000. Seconds, from microseconds.
+    constexpr void millionths(std::uint64_t value) {
+        separate();
+        decimal(value / 1'000'000);
+        char fraction[7] = {'.'};
+        for (auto at = sizeof fraction; --at != 0; value /= 10) fraction[at] = digit(value);
+        sink_(std::string_view{fraction, sizeof fraction});
+    }
     /// An address: JSON has no hexadecimal numbers, so it is a text, "0x7f001000".
     constexpr void address(std::uint64_t value) {
         separate();

@@ -281,19 +281,23 @@ public:
         return {};
     }
 
-    /// The mark that mlock(2) and munlock(2) leave on vmas; no page is brought in or let go. Takes
-    /// the lock. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be
-    /// split; invalid_argument – not all user space.
+    /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let
+    /// go. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
+    /// invalid_argument – not all user space.
     constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
-        return under_exclusive_lock<result<void>>(
-            lock_, me.current(), [&](auto const& held) -> result<void> {
-                if (auto const refused = admit(held, me); refused != errc::ok) return refused;
-                auto const mapped = layout_.mapped_part(span);
-                if (mapped.empty()) return span.empty() ? errc::ok : errc::no_memory;
-                if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
-                layout_.set_locked(mapped, how);
-                return mapped == span ? errc::ok : errc::no_memory;
-            });
+        return under_exclusive_lock<result<void>>(lock_, me.current(), [&](auto const& held) {
+            return set_locked_locked(held, me, span, how);
+        });
+    }
+    constexpr result<void> set_locked_locked(held_exclusive<lock_type> const& held, cpu_type& me,
+                                             page_span span, mark_locked how) {
+        if (auto const refused = admit(held, me); refused != errc::ok) return refused;
+        auto const mapped = layout_.mapped_part(span);
+        if (!mapped.empty()) {
+            if (auto const ready = layout_.prepare_source(mapped); !ready) return ready;
+            layout_.set_locked(mapped, how);
+        }
+        return mapped == span ? errc::ok : errc::no_memory;
     }
 
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
@@ -418,17 +422,9 @@ private:
             if (was_last && object->owner() == object_owner::mappings) end_object(*object);
         }
     }
-    [[nodiscard]] constexpr bool maps_objects(page_span span) const noexcept {
-        auto const& map = layout_.map();
-        for (auto index = map.find_at_or_above(span.start());
-             index < map.size() && map[index].span.overlaps(span); ++index) {
-            if (map[index].object != nullptr) return true;
-        }
-        return false;
-    }
     /// Before the tables go: pages first, so that who truncates meanwhile finds them all.
     constexpr void forget_all_objects(cpu_type& me) {
-        if (!maps_objects(all_pages())) return;
+        if (!layout_.maps_objects(all_pages())) return;
         (void)drop_pages(me, all_pages());
         mapping_stretch<address_space> unused;
         forget_objects(all_pages(), unused);
@@ -439,7 +435,7 @@ private:
     constexpr result<void> take_away(cpu_type& me, page_span span) {
         if (!layout_.map().overlaps(span)) return {};
         mapping_stretch<address_space> memory;
-        if (maps_objects(span)) {
+        if (layout_.maps_objects(span)) {
             memory.fill();
             if (memory.empty()) return errc::no_memory;
         }

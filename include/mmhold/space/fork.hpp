@@ -23,7 +23,13 @@
 // child is emptied; the parent keeps what was done to it, which is legal: its write-protected pages
 // are no longer exclusive, and the next write takes them back or copies them.
 //
-// Two page table locks are held at once, the parent's first. Nobody else can want the child's.
+// Objects   (files, shared memory: page_cache.hpp) show the child their pages when it faults, so
+//           entries of such pages are not copied; what a private mapping has made its own is. An
+//           object may be truncated meanwhile: it knows the child's mapping before the first entry
+//           is copied, and comes to the parent's first.
+//
+// Two page table locks are held at once, the parent's first. Who else can want the child's – who
+// truncates an object – holds no other.
 
 #include <mmhold/lock/held.hpp>
 #include <mmhold/paging/flush.hpp>
@@ -138,13 +144,14 @@ private:
     constexpr onward copy_entry(vma const& area, guard& from, unsigned index, virt_addr at,
                                 page_entry const& entry) {
         auto const level = from.level();
+        if (is_objects_page(area, entry)) return onward::next;
         if (crosses<format>(at, level, area.span)) return need(missing::smaller_leaves, level);
         if (!into_) {
             auto table = child_.table().tree().lock_at(me_, at, level, if_absent::fail);
             if (!table) return need(missing::table, level);
             into_ = *std::move(table);
         }
-        if (entry.is_marker()) return copy_marker(index, entry);
+        if (entry.is_marker()) return copy_marker(from, index, entry);
         if (must_copy(area, entry)) {
             if (level != 0) return need(missing::smaller_leaves, level);
             if (!spare_) return need(missing::page, level);
@@ -153,12 +160,14 @@ private:
         return put(index, share(area, from, index, at, entry));
     }
 
-    /// A swapped page is read back by each for itself. Nothing is moving: whoever moves pages holds
-    /// the mm lock.
-    constexpr onward copy_marker(unsigned index, page_entry entry) {
+    /// A swapped page is read back by each for itself, but is not exclusive any more. Nothing is
+    /// moving: whoever moves pages holds the mm lock.
+    constexpr onward copy_marker(guard& from, unsigned index, page_entry entry) {
         Space::machine::expect(!is_moving(entry), "fork: a page is moving under the mm lock");
-        if (is_swapped(entry) && !child_.swap()->duplicate(slot_of(entry))) {
-            return need(missing::slot_reference, 0);
+        if (is_swapped(entry)) {
+            if (!child_.swap()->duplicate(slot_of(entry))) return need(missing::slot_reference, 0);
+            entry = shared_swapped(entry);
+            from.set(index, entry);
         }
         entry.uffd_wp = entry.uffd_wp && keep_uffd_wp_;
         return put(index, entry);
@@ -166,6 +175,11 @@ private:
 
     [[nodiscard]] constexpr bool is_counted(page_entry const& entry) const noexcept {
         return !entry.special && parent_.frames().contains(entry.target);
+    }
+    [[nodiscard]] constexpr bool is_objects_page(vma const& area,
+                                                 page_entry const& entry) const noexcept {
+        if (area.object == nullptr || !entry.is_leaf() || !is_counted(entry)) return false;
+        return parent_.frames().kind(entry.target) != frame_kind::anonymous;
     }
     [[nodiscard]] constexpr bool is_own_page(vma const& area,
                                              page_entry const& entry) const noexcept {

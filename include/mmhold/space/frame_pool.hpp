@@ -211,7 +211,9 @@ public:
     }
 
     /// The counts, for who has cleared (and flushed) the entries that lead to the folio. A pin that
-    /// is not seen here belongs to a pinner that will find its entry cleared.
+    /// is not seen here belongs to a pinner that will find its entry cleared. References are added
+    /// without a barrier: who decides by them asks first whether somebody is walking (synchronize,
+    /// try_synchronize), or freezes the count (tests/races/0002).
     [[nodiscard]] constexpr frame_counts look_after_clear(pfn page) const noexcept {
         // (frame.look_barrier) seq_cst: the cleared entry is visible before the counts are read;
         // pairs with (frame.pin_barrier).

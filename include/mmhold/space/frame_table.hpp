@@ -132,6 +132,15 @@ public:
         auto const before = head.mappings.fetch_sub(n, relaxed);
         M::expect(before >= n, "frame_table::remove_mappings: more than there were");
     }
+    /// A reference of the caller's, to a small folio, is kept in a structure from now on, a page
+    /// cache; the caller takes it out of there again. No count changes: only a model machine wants
+    /// to know who answers for it.
+    constexpr void pass_reference(pfn page) const noexcept {
+        M::note(claim::reference_passed, &frames_[index(page)], 1);
+    }
+    constexpr void take_over_reference(pfn page) const noexcept {
+        M::note(claim::reference_taken, &frames_[index(page)], 1);
+    }
     [[nodiscard]] constexpr std::uint32_t map_count(pfn page) const noexcept {
         return frames_[head_index(page)].mappings.load(relaxed);
     }

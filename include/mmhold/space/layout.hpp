@@ -33,6 +33,24 @@ public:
     [[nodiscard]] constexpr vma_map<M> const& map() const noexcept { return map_; }
     [[nodiscard]] constexpr layout_limits const& limits() const noexcept { return limits_; }
 
+    /// The part of `span` in front of the first hole.
+    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
+        auto at = span.start();
+        auto index = map_.find_at_or_above(at);
+        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
+            at = map_[index++].span.end();
+        }
+        return detail::pages_between(span.start(), std::min(at, span.end()));
+    }
+    /// Does anything mapped in `span` name an object?
+    [[nodiscard]] constexpr bool maps_objects(page_span span) const noexcept {
+        for (auto index = map_.find_at_or_above(span.start());
+             index < map_.size() && map_[index].span.overlaps(span); ++index) {
+            if (map_[index].object != nullptr) return true;
+        }
+        return false;
+    }
+
     /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
     /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas.
     [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
@@ -128,16 +146,6 @@ public:
             area.flags = area.flags.without(vma_flag::locked)
                              .with_if(how == mark_locked::yes, vma_flag::locked);
         });
-    }
-
-    /// The part of `span` in front of the first hole.
-    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
-        auto at = span.start();
-        auto index = map_.find_at_or_above(at);
-        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
-            at = map_[index++].span.end();
-        }
-        return detail::pages_between(span.start(), std::min(at, span.end()));
     }
 
     /// Forgets all vmas.

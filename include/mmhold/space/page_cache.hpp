@@ -186,7 +186,7 @@ public:
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const page = pages_.find(index);
         if (!page) return errc::again;
-        frames_.get(*page);
+        get(*page);
         return *page;
     }
     /// Is it cached, or behind the end: has nobody to be asked for it?
@@ -226,8 +226,10 @@ public:
         spin_guard<machine> const held{pages_lock_};
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const added = pages_.insert(index, page);
-        if (added) frames_.get(page);
-        return added;
+        if (!added) return added;
+        frames_.get(page);
+        frames_.pass_reference(page);
+        return {};
     }
     /// As find(), but where there is no page a zeroed one is put: what shared memory does. Errors:
     /// bad_address, no_memory.
@@ -265,14 +267,17 @@ public:
 
     /// ftruncate(2): the object has `bytes` bytes from now on. What was mapped behind the end is
     /// unmapped, private copies included; the cache lets go of the pages; the rest of the last one
-    /// is zero. Error: no_memory – the cpu is not valid(); then nothing has changed.
+    /// is zero, even if the size stays what it is. Error: no_memory – the cpu is not valid(); then
+    /// nothing has changed.
     constexpr result<void> resize(cpu_type& me, std::uint64_t bytes) {
         if (!me.valid()) return errc::no_memory;
         spin_guard<machine> const one_at_a_time{mappings_lock_};
         auto const before = set_size(bytes);
         auto const gone = page_range::from(pages_for(bytes));
-        if (bytes < before) take_away(me, gone, private_copies::go);
-        if (bytes < before) clear_behind_end();
+        if (bytes > before) return {};
+        take_away(me, gone, private_copies::go);
+        spin_guard<machine> const held{pages_lock_};
+        clear_behind_end();
         return {};
     }
 
@@ -280,7 +285,7 @@ public:
     constexpr void extend(std::uint64_t bytes) noexcept {
         spin_guard<machine> const one_at_a_time{mappings_lock_};
         spin_guard<machine> const held{pages_lock_};
-        size_.set(std::max(size_.get(), bytes));
+        if (bytes > size_.get()) grow(bytes);
     }
 
     /// fallocate(2) with PUNCH_HOLE: the pages of `range` go; what is mapped finds zeroes – of a
@@ -330,8 +335,21 @@ protected:
     constexpr std::uint64_t set_size(std::uint64_t bytes) noexcept {
         spin_guard<machine> const held{pages_lock_};
         auto const before = size_.get();
-        size_.set(bytes);
+        bytes > before ? grow(bytes) : size_.set(bytes);
         return before;
+    }
+    /// What has been stored behind the old end of a file, through a mapping of its last page, does
+    /// not come to light; of shared memory it does. (Both measured on 6.18.)
+    constexpr void grow(std::uint64_t bytes) noexcept MMHOLD_REQUIRES(pages_lock_) {
+        if (kind() == object_kind::file) clear_behind_end();
+        size_.set(bytes);
+    }
+
+    /// A reference for the caller, on the strength of the cache's.
+    constexpr void get(pfn page) noexcept MMHOLD_REQUIRES(pages_lock_) {
+        frames_.take_over_reference(page);
+        frames_.get(page);
+        frames_.pass_reference(page);
     }
 
     /// Truncate and punch: entries, then pages.
@@ -357,6 +375,7 @@ protected:
     }
     constexpr void let_go(found const& page) noexcept MMHOLD_REQUIRES(pages_lock_) {
         pages_.erase(page.index);
+        frames_.take_over_reference(page.page);
         frames_.add_attributes(page.page, frame_attribute::truncated);
         (void)frames_.take_dirty(page.page);
         frames_.put(page.page);
@@ -366,8 +385,7 @@ protected:
         while (auto const page = pages_.find_from(range.first)) let_go(*page);
     }
 
-    constexpr void clear_behind_end() noexcept {
-        spin_guard<machine> const held{pages_lock_};
+    constexpr void clear_behind_end() noexcept MMHOLD_REQUIRES(pages_lock_) {
         auto const inside = static_cast<std::size_t>(size_.get() & (page_size - 1));
         auto const page = pages_.find(size_.get() >> page_shift);
         if (inside == 0 || !page) return;
@@ -381,7 +399,7 @@ protected:
         spin_guard<machine> const held{pages_lock_};
         while (auto const page = pages_.find_from(from)) {
             if (frames_.take_dirty(page->page)) {
-                frames_.get(page->page);
+                get(page->page);
                 return page;
             }
             from = page->index + 1;

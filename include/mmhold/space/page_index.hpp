@@ -43,10 +43,11 @@ public:
     [[nodiscard]] constexpr std::optional<pfn> find(std::uint64_t index) const noexcept {
         auto* at = root_.get();
         if (at == nullptr || !reaches(height_.get(), index)) return std::nullopt;
-        for (auto level = height_.get(); level > 0 && at != nullptr; --level) {
+        for (auto level = height_.get(); level > 0; --level) {
+            if (!at->has(slot(index, level))) return std::nullopt;
             at = at->below[slot(index, level)].get();
         }
-        if (at == nullptr || !at->has(slot(index, 0))) return std::nullopt;
+        if (!at->has(slot(index, 0))) return std::nullopt;
         return at->pages[slot(index, 0)].get();
     }
 

@@ -11,26 +11,40 @@ namespace mmhold {
 /// The markers (page_entry::kind::marker) that the library puts into page tables itself, by their
 /// page_entry::marker_type. All other types are the host's; they count nothing.
 enum class page_marker : std::uint8_t {
+    swapped_exclusive = 29,  ///< as swapped, and the page was exclusive (gup-semantics §4.4)
     swapped = 30,  ///< the contents are in a slot of the swap store; holds one reference to it
     moving = 31,   ///< the page is on its way to another frame or to a slot, or back: wait
 };
 
+/// Is a page that is not in memory nobody else's?
+enum class exclusivity : std::uint8_t { shared, exclusive };
+
 /// Is `entry` such a marker?
+[[nodiscard]] constexpr bool is_marker_of(page_entry const& entry, page_marker type) noexcept {
+    return entry.is_marker() && entry.marker_type == static_cast<std::uint8_t>(type);
+}
 [[nodiscard]] constexpr bool is_swapped(page_entry const& entry) noexcept {
-    return entry.is_marker() &&
-           entry.marker_type == static_cast<std::uint8_t>(page_marker::swapped);
+    return is_marker_of(entry, page_marker::swapped) ||
+           is_marker_of(entry, page_marker::swapped_exclusive);
 }
 [[nodiscard]] constexpr bool is_moving(page_entry const& entry) noexcept {
-    return entry.is_marker() && entry.marker_type == static_cast<std::uint8_t>(page_marker::moving);
+    return is_marker_of(entry, page_marker::moving);
 }
 
 /// The marker that stands for `leaf`, which is a single page, while its contents are in `slot`.
 /// What userfaultfd and soft-dirty tracking know about the page is kept; its rights are the vma's.
-[[nodiscard]] constexpr page_entry swapped_entry(page_entry const& leaf,
-                                                 std::uint64_t slot) noexcept {
-    auto entry = page_entry::marker_for(static_cast<std::uint8_t>(page_marker::swapped), slot);
+[[nodiscard]] constexpr page_entry swapped_entry(page_entry const& leaf, std::uint64_t slot,
+                                                 exclusivity whose) noexcept {
+    auto const type =
+        whose == exclusivity::exclusive ? page_marker::swapped_exclusive : page_marker::swapped;
+    auto entry = page_entry::marker_for(static_cast<std::uint8_t>(type), slot);
     entry.soft_dirty = leaf.soft_dirty;
     entry.uffd_wp = leaf.uffd_wp;
+    return entry;
+}
+/// The same swapped entry once somebody else has one too.
+[[nodiscard]] constexpr page_entry shared_swapped(page_entry entry) noexcept {
+    entry.marker_type = static_cast<std::uint8_t>(page_marker::swapped);
     return entry;
 }
 /// Which slot a swapped entry names.

@@ -8,10 +8,12 @@
 // Faulter   finds "swapped" → reads the slot into a frame of its own → installs that
 //           (fault/swap_in.hpp).
 // Discarder gives the slot back with the entry (address_space::note_unmapped).
-// Forker    counts one more reference to the slot for the child's entry (fork.hpp).
+// Forker    counts one more reference to the slot for the child's entry, and takes exclusive away
+//           from both (fork.hpp).
 //
-// There is no swap cache: a page is in memory or in the store, and who reads a slot has a page that
-// nobody else has, so it is exclusive whatever it was before (§4.4 has to remember).
+// There is no swap cache: a page is in memory or in the store, and each entry that names a slot
+// reads a page of its own. Whether the page was exclusive stands in the entry (§4.4): one that was
+// not is judged by its next write like any other page.
 
 #include <mmhold/lock/held.hpp>
 #include <mmhold/paging/page_format.hpp>
@@ -53,7 +55,9 @@ constexpr result<std::uint64_t> swap_out_page(W const& held, typename Space::cpu
         return taken ? errc::busy : taken.error();
     }
     store.write(*slot, frames.bytes(taken->page()));
-    auto const installed = taken->replace(space, me, swapped_entry(taken->leaf(), *slot));
+    auto const whose = taken->was_exclusive() ? exclusivity::exclusive : exclusivity::shared;
+    auto const marker = swapped_entry(taken->leaf(), *slot, whose);
+    auto const installed = taken->replace(space, me, marker);
     frames.unfreeze(taken->page(), 1);
     frames.put(taken->page());
     if (installed) return *slot;

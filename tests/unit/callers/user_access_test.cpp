@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include <mmhold/callers/user_access.hpp>
+#include <mmhold/fault/file_object.hpp>
 
 #include "fixture.hpp"
+
+#include <array>
+#include <atomic>
+#include <thread>
 
 using namespace callers_test;
 
@@ -44,4 +49,29 @@ TEST_CASE("user_access: the kernel's copy is not a fault of the user for a userf
     CHECK(read_user(host.mm, host.me, world::page(5), to, access_by::kernel).why ==
           trap::bus_error);
     REQUIRE(faults.close(host.me));
+}
+
+TEST_CASE("user_access: a broken disk ends the access, it is not asked for ever", "[callers]") {
+    world host;
+    file_object<world::space_type> file{host.mm.frames(), page_size};
+    auto request = file.request(0, page_count{1}, prot::r, {});
+    request.hint = world::page(40);
+    request.flags = mmap_flag::fixed;
+    REQUIRE(host.mm.mmap(host.me, request));
+    auto asked = 0;
+    auto over = std::atomic{false};
+    std::thread disk{[&] {
+        while (!over) {
+            auto const read = file.try_next_read();
+            if (read && ++asked < 10) (void)file.fail(*read, errc::bad_address);
+            if (asked >= 10) file.close();
+            std::this_thread::yield();
+        }
+    }};
+    std::array<std::byte, 1> to{};
+    CHECK(read_user(host.mm, host.me, world::page(40), to).why == trap::bus_error);
+    over = true;
+    disk.join();
+    CHECK(asked == 2);  // once on the first try, once on the second, in place
+    host.mm.exit(host.me);
 }

@@ -62,6 +62,18 @@ TEST_CASE("4.4: a write brings it back writable", "[fault][swap]") {
     CHECK(leaf.dirty);
 }
 
+TEST_CASE("4.4: a page that was not exclusive is so only after a write or unshare",
+          "[fault][swap]") {
+    swapped_world world;
+    auto const seen = world.touch(world.memory, world.at, flags::read);
+    world.frames.clear_exclusive(seen.target);
+    world.swap_out();
+    auto const how = GENERATE(flags::read, flags::write, flags::unshare);
+    auto const leaf = world.touch(world.memory, world.at, how);
+    CHECK(world.frames.exclusive(leaf.target) == (how != flags::read));
+    CHECK(leaf.writable == (how == flags::write));
+}
+
 TEST_CASE("an unshare fault, and a FORCE write, get an exclusive read-only page", "[fault][swap]") {
     swapped_world world{mm::prot::r};
     auto const how = GENERATE(flags::unshare, flags::write);
@@ -110,7 +122,8 @@ TEST_CASE("3: a swapped page is not missing: no event", "[fault][swap]") {
 TEST_CASE("a swapped entry in a space without a store is a bad address", "[fault][swap]") {
     fault_world world;
     auto const at = world.map(0, 1);
-    auto const marker = mm::swapped_entry(mm::page_entry::leaf_to(mm::pfn{1}, mm::prot::r), 0);
+    auto const marker = mm::swapped_entry(mm::page_entry::leaf_to(mm::pfn{1}, mm::prot::r), 0,
+                                          mm::exclusivity::shared);
     REQUIRE(world.space.table().map(world.me, at, marker, 0));
     handler memory{world.space};
     CHECK(world.fault(memory, at, flags::read).error() == errc::bad_address);

@@ -4,6 +4,8 @@
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/space/fork.hpp>
+#include <mmhold/space/page_cache.hpp>
+#include <mmhold/space/swap_out.hpp>
 
 #include "family_world.hpp"
 #include <cstdint>
@@ -166,9 +168,52 @@ TEST_CASE("fork: pages of shared mappings are shared for ever") {
     w.store(w.parent, w.page(0), 1);
     REQUIRE(w.forks());
     CHECK(w.entry(w.parent, w.page(0)).writable);
-    CHECK(w.child.resident().shared == 1);
+    CHECK(w.entry(w.child, w.page(0)).none());  // its object shows it, as soon as it is wanted
     w.store(w.child, w.page(0), 9);
     CHECK(w.load(w.parent, w.page(0)) == 9);
+}
+
+TEST_CASE("fork: of an object's private mapping only the copies are copied") {
+    world w;
+    page_cache<space_type> object{w.frames, object_kind::shmem, 4 * page_size};
+    auto const map = [&](std::uint64_t at, mmap_flags how) {
+        auto const asked = object.request(0, page_count{2}, prot::rw, how);
+        w.map(at, 2, asked);
+    };
+    map(0, mmap_flag::shared);
+    map(4, {});
+    w.store(w.parent, w.page(0), 1);
+    w.store(w.parent, w.page(1), 2);
+    CHECK(w.load(w.parent, w.page(4)) == 1);
+    w.store(w.parent, w.page(5), 3);  // a copy
+    REQUIRE(w.forks());
+    CHECK(w.entry(w.child, w.page(0)).none());
+    CHECK(w.entry(w.child, w.page(4)).none());
+    CHECK(w.entry(w.child, w.page(5)).target == w.entry(w.parent, w.page(5)).target);
+    CHECK(w.load(w.child, w.page(5)) == 3);
+    w.store(w.child, w.page(0), 7);
+    CHECK(w.load(w.parent, w.page(0)) == 7);
+    CHECK(w.load(w.parent, w.page(4)) == 7);
+    w.store(w.parent, w.page(5), 4);
+    CHECK(w.load(w.child, w.page(5)) == 3);
+    CHECK(w.load(w.parent, w.page(1)) == 2);
+    w.child.exit(w.me);
+    w.parent.exit(w.me);
+}
+
+TEST_CASE("fork: shared memory without an object is shared as far as it is present") {
+    world w;
+    page_source<space_type> driver{w.parent};
+    w.map(0, 2, {.flags = mmap_flag::shared, .source = &driver});
+    auto const page = *w.frames.allocate(frame_kind::other);
+    auto const leaf = page_entry::leaf_to(page, prot::rw);
+    REQUIRE(w.parent.table().map(w.me, w.page(0), leaf, 0));
+    w.parent.note_mapped(leaf, 1);
+    REQUIRE(w.forks());
+    CHECK(w.entry(w.parent, w.page(0)).writable);
+    CHECK(w.entry(w.child, w.page(0)).writable);
+    CHECK_FALSE(w.entry(w.child, w.page(0)).dirty);
+    CHECK(w.frames.ref_count(page) == 2);
 }
 
 TEST_CASE("fork(2): MADV_DONTFORK, MADV_WIPEONFORK, and locked memory") {
@@ -261,7 +306,7 @@ TEST_CASE("fork: without memory for tables the child is empty and the parent unh
     for (std::uint64_t tables = 5; tables < 14; ++tables) {
         world w{16, tables};
         w.map(0, 1);
-        w.map(512, 2, {.flags = mmap_flag::shared});
+        w.map(512, 2);
         if (w.touch(w.parent, w.page(0), access::write) != errc::ok) continue;
         if (w.touch(w.parent, w.page(512), access::write) != errc::ok) continue;
         w.byte_at(w.parent, w.page(0)) = std::byte{1};
@@ -391,4 +436,50 @@ TEST_CASE("fork: the child's limits are kept") {
     CHECK(fork(w.me, w.parent, small).error() == errc::no_memory);
     CHECK(w.mappings(small).empty());
     small.exit(w.me);
+}
+
+TEST_CASE("9.1 #9 to #14: a page pinned for reading is the page its owner writes to") {
+    world w;
+    w.map(0, 1);
+    w.store(w.parent, w.page(0), 1);
+    enum class history { shared, shared_before, exclusive };
+    auto const past = GENERATE(history::shared, history::shared_before, history::exclusive);
+    auto const lockless = GENERATE(0, 1);
+    if (past != history::exclusive) REQUIRE(w.forks());
+    if (past == history::shared_before) w.child.exit(w.me);
+    if (past == history::exclusive) {
+        REQUIRE(w.parent.mprotect(w.me, w.span(0, 1), prot::r));
+    }
+    std::array<pfn, 1> out{};
+    auto const got = lockless != 0 ? pin_fast(w.parent, w.me, w.span(0, 1), {}, out)
+                                   : pin_unlocked(w.parent, w.me, w.span(0, 1), {}, out);
+    REQUIRE(got.pages == 1);
+    CHECK(w.frames.exclusive(out[0]));
+    if (past == history::exclusive) {
+        REQUIRE(w.parent.mprotect(w.me, w.span(0, 1), prot::rw));
+    }
+    w.store(w.parent, w.page(0), 2);
+    CHECK(w.entry(w.parent, w.page(0)).target == out[0]);
+    CHECK(w.frames.bytes(out[0]).front() == std::byte{2});
+    if (past == history::shared) CHECK(w.load(w.child, w.page(0)) == 1);
+    w.frames.unpin(out[0]);
+}
+
+TEST_CASE("9.1 #1: what is shared and swapped out stays apart when it is read back") {
+    world w;
+    memory_swap<world::machine> disk{page_count{4}, frame_bytes::owned};
+    w.parent.use_swap(disk);
+    w.child.use_swap(disk);
+    w.map(0, 1);
+    w.store(w.parent, w.page(0), 1);
+    REQUIRE(page_out(w.me, w.parent, w.span(0, 1)).value_or(0) == 1);
+    REQUIRE(w.forks());
+    CHECK(is_swapped(w.entry(w.child, w.page(0))));
+    w.store(w.parent, w.page(0), 2);
+    w.store(w.child, w.page(0), 3);
+    CHECK(w.load(w.parent, w.page(0)) == 2);
+    CHECK(w.load(w.child, w.page(0)) == 3);
+    CHECK(disk.in_use() == 0);
+    w.parent.exit(w.me);
+    w.child.exit(w.me);
 }

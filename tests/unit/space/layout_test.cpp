@@ -175,6 +175,7 @@ TEST_CASE("what is mapped in front of the first hole") {
     CHECK(where.mapped_part(pages(103, 10)) == pages(103, 3));
     CHECK(where.mapped_part(pages(106, 3)).empty());
     CHECK(where.mapped_part(pages(99, 3)).empty());
+    CHECK_FALSE(where.maps_objects(pages(0, 200)));
 }
 
 TEST_CASE("a mark of mlock cuts vmas, and joins them again when it goes") {

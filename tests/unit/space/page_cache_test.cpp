@@ -156,6 +156,28 @@ TEST_CASE("truncate inside a page clears the rest of it, and growing shows zeroe
     CHECK(world.object.size() == 2 * page_size);
     world.object.extend(3 * page_size);
     CHECK(world.object.size() == 3 * page_size);
+    // To the same size: measured on 6.18, what lies behind the end is cleared.
+    REQUIRE(world.object.resize(world.me, 50));
+    world.frames.bytes(page)[60] = std::byte{9};
+    REQUIRE(world.object.resize(world.me, 50));
+    CHECK(world.frames.bytes(page)[60] == std::byte{0});
+}
+
+TEST_CASE("what was stored behind the end comes to light in shared memory, not in a file",
+          "[space][page_cache]") {
+    for (auto const kind : {object_kind::shmem, object_kind::file}) {
+        for (auto const how : {0, 1}) {
+            object_world world{kind};
+            REQUIRE(world.object.resize(world.me, 100));
+            auto const page = *world.object.find_or_add_zeroed(0);
+            world.frames.put(page);
+            world.frames.bytes(page)[99] = std::byte{9};
+            world.frames.bytes(page)[100] = std::byte{9};
+            how == 0 ? (void)world.object.resize(world.me, page_size) : world.object.extend(101);
+            CHECK(world.frames.bytes(page)[99] == std::byte{9});
+            CHECK((world.frames.bytes(page)[100] == std::byte{9}) == (kind == object_kind::shmem));
+        }
+    }
 }
 
 TEST_CASE("punch: the pages of the range go, the size and private copies stay",

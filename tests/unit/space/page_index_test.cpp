@@ -4,8 +4,12 @@
 #include <mmhold/space/page_index.hpp>
 
 #include <cstdint>
+#include <cstring>
 #include <map>
+#include <memory>
+#include <new>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace mmhold;
@@ -55,6 +59,37 @@ TEST_CASE("find_from goes over gaps in order", "[space]") {
         from = next->index + 1;
     }
     CHECK(seen == std::vector<std::uint64_t>{3, 16, 17, 1000, 100000});
+}
+
+namespace {
+
+/// Overwrites what it frees, so that a pointer to a node that is gone leads nowhere good.
+struct scribbling_machine : checked_host_machine {
+    template<class T>
+    static void destroy(T* object) noexcept {
+        std::destroy_at(object);
+        std::memset(static_cast<void*>(object), 0xff, sizeof(T));
+        ::operator delete(object);
+    }
+    template<class T, class... Arguments>
+    [[nodiscard]] static T* create(Arguments&&... arguments) {
+        return ::new (::operator new(sizeof(T))) T(std::forward<Arguments>(arguments)...);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a node that has become empty is gone, and not looked at again", "[space]") {
+    page_index<scribbling_machine> pages;
+    REQUIRE(pages.insert(0, pfn{1}));
+    REQUIRE(pages.insert(20, pfn{2}));  // another leaf below the same root
+    pages.erase(20);
+    CHECK_FALSE(pages.find(20));
+    CHECK(pages.find(0) == pfn{1});
+    CHECK_FALSE(pages.find_from(1));
+    REQUIRE(pages.insert(21, pfn{3}));
+    CHECK_FALSE(pages.find(20));
+    CHECK(pages.find(21) == pfn{3});
 }
 
 TEST_CASE("random changes: it stays what a map would be", "[space]") {

@@ -114,6 +114,9 @@ TEST_CASE("fork shares slots, and each reads a page of its own") {
     REQUIRE(w.out(0, 2).value_or(99) == 2);
     REQUIRE(w.forks());
     CHECK(w.disk.in_use() == 2);
+    for (auto* space : {&w.parent, &w.child}) {
+        CHECK(is_marker_of(w.entry(*space, w.page(0)), page_marker::swapped));
+    }
     CHECK(w.disk.ref_count(slot_of(w.entry(w.child, w.page(0)))) == 2);
     w.store(w.child, w.page(0), 9);
     CHECK(w.load(w.parent, w.page(0)) == 1);

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A process and its child, twice: running on this Linux, and as two address spaces. Both are driven
+// by the same scripts and answer with bytes, so that a test compares what they say.
+//
+// In place of system calls the model does what they do inside (gup-semantics §1.4): vmsplice is
+// gup_fast for reading, a fixed buffer of io_uring is a long-term pin for writing.
+
+#include <mmhold/fault/dispatch.hpp>
+#include <mmhold/gup/gup_fast.hpp>
+#include <mmhold/gup/over_space.hpp>
+#include <mmhold/machine/host_machine.hpp>
+#include <mmhold/space/address_space.hpp>
+#include <mmhold/space/fork.hpp>
+#include <mmhold/space/migrate.hpp>
+#include <mmhold/space/swap_out.hpp>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace mmhold_test {
+
+/// Which of the two acts.
+enum class actor : std::uint8_t { parent, child };
+
+/// How the pages of a script are mapped.
+enum class mapping : std::uint8_t { private_memory, shared_memory, dont_fork, wipe_on_fork };
+
+constexpr std::uint64_t script_pages = 4;
+constexpr int died = -2;    ///< the access was answered by SIGSEGV
+constexpr int failed = -1;  ///< the system call was refused
+
+/// One io_uring with one page as its fixed buffer, and the pipe it reads from or writes to.
+class fixed_buffer {
+public:
+    explicit fixed_buffer(char* page) : page_{page} {
+        io_uring_params setup{};
+        ring_ = static_cast<int>(syscall(SYS_io_uring_setup, 2, &setup));
+        if (ring_ < 0 || pipe2(pipe_.data(), O_CLOEXEC) != 0) return;
+        auto const sq_size = setup.sq_off.array + setup.sq_entries * sizeof(unsigned);
+        auto const cq_size = setup.cq_off.cqes + setup.cq_entries * sizeof(io_uring_cqe);
+        sq_ = ring_memory(sq_size, IORING_OFF_SQ_RING);
+        cq_ = ring_memory(cq_size, IORING_OFF_CQ_RING);
+        sqes_ = ring_memory(setup.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES);
+        offsets_ = setup;
+        iovec const whole{page, 4096};
+        registered_ =
+            sq_ != nullptr && cq_ != nullptr && sqes_ != nullptr &&
+            syscall(SYS_io_uring_register, ring_, IORING_REGISTER_BUFFERS, &whole, 1) == 0;
+    }
+    fixed_buffer(fixed_buffer const&) = delete;
+    fixed_buffer& operator=(fixed_buffer const&) = delete;
+    ~fixed_buffer() {
+        for (auto const fd : {ring_, pipe_[0], pipe_[1]}) {
+            if (fd >= 0) close(fd);
+        }
+    }
+
+    [[nodiscard]] bool registered() const { return registered_; }
+    /// The first byte, as the device behind the buffer sees it.
+    int read() {
+        char byte = 0;
+        if (!submit(IORING_OP_WRITE_FIXED, pipe_[1]) || ::read(pipe_[0], &byte, 1) != 1)
+            return failed;
+        return byte;
+    }
+    int write(int value) {
+        auto const byte = static_cast<char>(value);
+        if (::write(pipe_[1], &byte, 1) != 1) return failed;
+        return submit(IORING_OP_READ_FIXED, pipe_[0]) ? 0 : failed;
+    }
+
+private:
+    char* ring_memory(std::size_t size, unsigned long offset) const {
+        auto* const got = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                               ring_, static_cast<off_t>(offset));
+        return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
+    }
+    static unsigned* at(char* ring, unsigned offset) {
+        return reinterpret_cast<unsigned*>(ring + offset);
+    }
+
+    bool submit(unsigned char what, int fd) {
+        auto* const sqe = reinterpret_cast<io_uring_sqe*>(sqes_);
+        *sqe = {};
+        sqe->opcode = what;
+        sqe->fd = fd;
+        sqe->addr = reinterpret_cast<std::uint64_t>(page_);
+        sqe->len = 1;
+        auto& tail = *at(sq_, offsets_.sq_off.tail);
+        auto const mask = *at(sq_, offsets_.sq_off.ring_mask);
+        at(sq_, offsets_.sq_off.array)[tail & mask] = 0;
+        std::atomic_ref<unsigned>{tail}.store(tail + 1, std::memory_order_release);
+        if (syscall(SYS_io_uring_enter, ring_, 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0) != 1)
+            return false;
+        auto& head = *at(cq_, offsets_.cq_off.head);
+        auto const* const cqes = reinterpret_cast<io_uring_cqe*>(cq_ + offsets_.cq_off.cqes);
+        auto const outcome = cqes[head & *at(cq_, offsets_.cq_off.ring_mask)].res;
+        std::atomic_ref<unsigned>{head}.store(head + 1, std::memory_order_release);
+        return outcome == 1;
+    }
+
+    char* page_;
+    int ring_{-1};
+    std::array<int, 2> pipe_{-1, -1};
+    char* sq_{nullptr};
+    char* cq_{nullptr};
+    char* sqes_{nullptr};
+    io_uring_params offsets_{};
+    bool registered_{false};
+};
+
+/// The real thing. Lives in a process of its own, whose child answers over a socket.
+class linux_family {
+public:
+    explicit linux_family(mapping how) {
+        auto const shared = how == mapping::shared_memory ? MAP_SHARED : MAP_PRIVATE;
+        auto* const got = mmap(nullptr, script_pages * 4096, PROT_READ | PROT_WRITE,
+                               shared | MAP_ANONYMOUS, -1, 0);
+        base_ = static_cast<char*>(got);
+        (void)madvise(base_, script_pages * 4096, MADV_NOHUGEPAGE);
+        if (how == mapping::dont_fork) (void)madvise(base_, script_pages * 4096, MADV_DONTFORK);
+        if (how == mapping::wipe_on_fork)
+            (void)madvise(base_, script_pages * 4096, MADV_WIPEONFORK);
+        (void)pipe2(pipe_.data(), O_NONBLOCK);
+    }
+    linux_family(linux_family const&) = delete;
+    linux_family& operator=(linux_family const&) = delete;
+    ~linux_family() { child_exits(); }
+
+    int store(actor who, std::uint64_t page, int value) { return ask(who, {'s', page, value}); }
+    int load(actor who, std::uint64_t page) { return ask(who, {'l', page, 0}); }
+    int unmap(actor who, std::uint64_t page) { return ask(who, {'u', page, 0}); }
+    int discard(actor who, std::uint64_t page) { return ask(who, {'d', page, 0}); }
+    /// mprotect to read-only and back.
+    int protect(actor who, std::uint64_t page) { return ask(who, {'p', page, 0}); }
+    int page_out(actor who, std::uint64_t page) { return ask(who, {'o', page, 0}); }
+    int splice(actor who, std::uint64_t page) { return ask(who, {'v', page, 0}); }
+    /// The kernel moves pages when it likes; nobody can tell.
+    int move(actor, std::uint64_t) { return 0; }
+
+    /// The first byte of the oldest page in the pipe.
+    int from_pipe() {
+        std::array<char, 4096> bytes{};
+        return read(pipe_[0], bytes.data(), bytes.size()) == 4096 ? bytes[0] : failed;
+    }
+    int fix(std::uint64_t page) {
+        auto& buffer = buffers_[page];
+        buffer = std::make_unique<fixed_buffer>(base_ + page * 4096);
+        return buffer->registered() ? 0 : failed;
+    }
+    int device_reads(std::uint64_t page) { return buffers_.at(page)->read(); }
+    int device_writes(std::uint64_t page, int value) { return buffers_.at(page)->write(value); }
+
+    int fork() {
+        std::array<int, 2> ends{};
+        if (child_ != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) != 0) return failed;
+        child_ = ::fork();
+        if (child_ == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            close(ends[0]);
+            serve(ends[1]);
+        }
+        close(ends[1]);
+        socket_ = ends[0];
+        return child_ > 0 ? 0 : failed;
+    }
+    int child_exits() {
+        if (child_ <= 0) return 0;
+        close(socket_);
+        (void)waitpid(child_, nullptr, 0);
+        child_ = 0;
+        return 0;
+    }
+
+private:
+    struct request {
+        char what;
+        std::uint64_t page;
+        int value;
+    };
+
+    int ask(actor who, request const& what) {
+        if (who == actor::parent) return perform(what);
+        int answer = died;
+        auto const sent = send(socket_, &what, sizeof what, MSG_NOSIGNAL) == sizeof what;
+        auto const heard = sent && recv(socket_, &answer, sizeof answer, 0) == sizeof answer;
+        return heard ? answer : died;
+    }
+    [[noreturn]] void serve(int socket) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        request what{};
+        while (recv(socket, &what, sizeof what, 0) == sizeof what) {
+            int const answer = perform(what);
+            (void)send(socket, &answer, sizeof answer, MSG_NOSIGNAL);
+        }
+        _exit(0);
+    }
+    int perform(request const& what) {
+        auto* const page = base_ + what.page * 4096;
+        auto volatile* const byte = reinterpret_cast<char volatile*>(page);
+        switch (what.what) {
+            case 's': *byte = static_cast<char>(what.value); return 0;
+            case 'l': return *byte;
+            case 'u': return munmap(page, 4096) == 0 ? 0 : failed;
+            case 'd': return madvise(page, 4096, MADV_DONTNEED) == 0 ? 0 : failed;
+            case 'o': return madvise(page, 4096, MADV_PAGEOUT) == 0 ? 0 : failed;
+            case 'p':
+                if (mprotect(page, 4096, PROT_READ) != 0) return failed;
+                return mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0 ? 0 : failed;
+            case 'v': {
+                iovec const whole{page, 4096};
+                return vmsplice(pipe_[1], &whole, 1, 0) == 4096 ? 0 : failed;
+            }
+            default: return failed;
+        }
+    }
+
+    char* base_{nullptr};
+    std::array<int, 2> pipe_{-1, -1};
+    std::map<std::uint64_t, std::unique_ptr<fixed_buffer>> buffers_{};
+    pid_t child_{0};
+    int socket_{-1};
+};
+
+/// The model.
+class model_family {
+public:
+    using machine = mmhold::checked_host_machine;
+    using config = mmhold::default_config<machine>;
+    using space_type = mmhold::address_space<config>;
+    using lock_type = config::lock;
+
+    explicit model_family(mapping how) {
+        parent_.use_swap(disk_);
+        mmhold::mmap_request request{.hint = base, .pages = mmhold::page_count{script_pages}};
+        request.flags = mmhold::mmap_flag::fixed;
+        if (how == mapping::shared_memory)
+            request.flags = request.flags.with(mmhold::mmap_flag::shared);
+        if (how == mapping::dont_fork) request.properties = mmhold::vma_flag::dont_fork;
+        if (how == mapping::wipe_on_fork) request.properties = mmhold::vma_flag::wipe_on_fork;
+        (void)parent_.mmap(me_, request);
+    }
+    model_family(model_family const&) = delete;
+    model_family& operator=(model_family const&) = delete;
+    ~model_family() {
+        child_exits();
+        for (auto const page : pipe_) frames_.put(page);
+        for (auto const& [page, frame] : buffers_) frames_.unpin(frame);
+    }
+
+    int store(actor who, std::uint64_t page, int value) {
+        if (!touch(who, page, mmhold::access::write)) return died;
+        *byte(who, page) = static_cast<std::byte>(value);
+        return 0;
+    }
+    int load(actor who, std::uint64_t page) {
+        if (!touch(who, page, mmhold::access::read)) return died;
+        return static_cast<int>(*byte(who, page));
+    }
+    int unmap(actor who, std::uint64_t page) { return said(space(who).munmap(me_, one(page))); }
+    int discard(actor who, std::uint64_t page) { return said(space(who).dontneed(me_, one(page))); }
+    int protect(actor who, std::uint64_t page) {
+        auto const down = space(who).mprotect(me_, one(page), mmhold::prot::r);
+        return down ? said(space(who).mprotect(me_, one(page), mmhold::prot::rw)) : failed;
+    }
+    int page_out(actor who, std::uint64_t page) {
+        return mmhold::page_out(me_, space(who), one(page)).has_value() ? 0 : failed;
+    }
+    int move(actor who, std::uint64_t page) {
+        auto const held = mmhold::held_shared<lock_type>::acquire(space(who).lock());
+        (void)mmhold::migrate_page(held, me_, space(who), base.plus_pages(page));
+        return 0;
+    }
+    int splice(actor who, std::uint64_t page) {
+        std::array<mmhold::pfn, 1> out{};
+        if (gup_fast(space(who), me_, one(page), {}, out).pages != 1) return failed;
+        pipe_.push_back(out[0]);
+        return 0;
+    }
+    int from_pipe() {
+        if (pipe_.empty()) return failed;
+        auto const page = pipe_.front();
+        pipe_.pop_front();
+        auto const value = static_cast<int>(frames_.bytes(page).front());
+        frames_.put(page);
+        return value;
+    }
+    int fix(std::uint64_t page) {
+        std::array<mmhold::pfn, 1> out{};
+        mmhold::gup_flags const how{mmhold::gup_flag::write, mmhold::gup_flag::longterm};
+        if (pin_fast(parent_, me_, one(page), how, out).pages != 1) return failed;
+        if (auto const old = buffers_.find(page); old != buffers_.end()) frames_.unpin(old->second);
+        buffers_[page] = out[0];
+        return 0;
+    }
+    int device_reads(std::uint64_t page) {
+        return static_cast<int>(frames_.bytes(buffers_.at(page)).front());
+    }
+    int device_writes(std::uint64_t page, int value) {
+        frames_.bytes(buffers_.at(page)).front() = static_cast<std::byte>(value);
+        return 0;
+    }
+    int fork() {
+        if (child_) return failed;
+        child_.emplace(frames_, tables_, domain_);
+        child_->use_swap(disk_);
+        return said(mmhold::fork(me_, parent_, *child_));
+    }
+    int child_exits() {
+        if (child_) child_->exit(me_);
+        child_.reset();
+        return 0;
+    }
+
+private:
+    static constexpr mmhold::virt_addr base{std::uint64_t{16} << 30U};
+
+    static int said(mmhold::result<void> const& outcome) { return outcome ? 0 : failed; }
+    static mmhold::page_span one(std::uint64_t page) {
+        return *mmhold::page_span::from(base.plus_pages(page), mmhold::page_count{1});
+    }
+    space_type& space(actor who) { return who == actor::parent ? parent_ : *child_; }
+
+    mmhold::page_entry entry(actor who, std::uint64_t page) {
+        mmhold::page_entry found{};
+        (void)space(who).table().visit(
+            me_, one(page),
+            [&](mmhold::virt_addr, mmhold::page_entry const& e, unsigned) { found = e; });
+        return found;
+    }
+    /// A user's access: faults until the entry permits it.
+    bool touch(actor who, std::uint64_t page, mmhold::access how) {
+        mmhold::dispatch<space_type> handler{space(who)};
+        auto const flags = mmhold::fault_flags{mmhold::fault_flag::user}.with_if(
+            how == mmhold::access::write, mmhold::fault_flag::write);
+        while (!entry(who, page).permits(how, {})) {
+            auto const held = mmhold::held_shared<lock_type>::acquire(space(who).lock());
+            auto keep = mmhold::lock_authority<lock_type>::keep(held);
+            auto const outcome = handler.handle({base.plus_pages(page), flags}, keep, me_);
+            if (outcome.kind() != mmhold::fault_kind::installed) return false;
+        }
+        return true;
+    }
+    std::byte* byte(actor who, std::uint64_t page) {
+        return frames_.bytes(entry(who, page).target).data();
+    }
+
+    mmhold::frame_pool<machine> frames_{mmhold::page_count{64}, mmhold::frame_bytes::owned};
+    mmhold::memory_swap<machine> disk_{mmhold::page_count{16}, mmhold::frame_bytes::owned};
+    config::tables tables_{mmhold::page_count{32}};
+    config::reclaimer domain_{};
+    mmhold::cpu<config::reclaimer> me_{domain_};
+    space_type parent_{frames_, tables_, domain_};
+    std::optional<space_type> child_{};
+    std::deque<mmhold::pfn> pipe_{};
+    std::map<std::uint64_t, mmhold::pfn> buffers_{};
+};
+
+/// What `script(family)` says when it runs in a process of its own; "died" if that is killed.
+template<class Script>
+std::string in_a_process(mapping how, Script const& script) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) return "no pipe";
+    auto const runner = ::fork();
+    if (runner == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        (void)alarm(20);
+        std::string trace;
+        {
+            linux_family family{how};
+            trace = script(family);
+        }
+        auto const written = write(ends[1], trace.data(), trace.size());
+        _exit(written == static_cast<ssize_t>(trace.size()) ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string trace;
+    std::array<char, 4096> part{};
+    for (ssize_t got = 0; (got = read(ends[0], part.data(), part.size())) > 0;) {
+        trace.append(part.data(), static_cast<std::size_t>(got));
+    }
+    close(ends[0]);
+    int status = 0;
+    (void)waitpid(runner, &status, 0);
+    return status == 0 ? trace : trace + " died";
+}
+
+/// May this process use io_uring?
+inline bool kernel_has_io_uring() {
+    io_uring_params setup{};
+    auto const ring = static_cast<int>(syscall(SYS_io_uring_setup, 1, &setup));
+    if (ring >= 0) close(ring);
+    return ring >= 0;
+}
+
+/// Is there somewhere to swap out to?
+inline bool kernel_has_swap() {
+    auto const file = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    std::array<char, 4096> text{};
+    auto const got = read(file, text.data(), text.size());
+    close(file);
+    std::string const lines{text.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
+    return lines.find('\n') + 1 < lines.size();
+}
+
+}  // namespace mmhold_test
