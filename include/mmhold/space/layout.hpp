@@ -33,6 +33,15 @@ public:
     [[nodiscard]] constexpr vma_map<M> const& map() const noexcept { return map_; }
     [[nodiscard]] constexpr layout_limits const& limits() const noexcept { return limits_; }
 
+    /// The part of `span` in front of the first hole.
+    [[nodiscard]] constexpr page_span mapped_part(page_span span) const noexcept {
+        auto at = span.start();
+        auto index = map_.find_at_or_above(at);
+        while (index < map_.size() && at < span.end() && map_[index].span.start() <= at) {
+            at = map_[index++].span.end();
+        }
+        return detail::pages_between(span.start(), std::min(at, span.end()));
+    }
     /// Does anything mapped in `span` name an object?
     [[nodiscard]] constexpr bool maps_objects(page_span span) const noexcept {
         for (auto index = map_.find_at_or_above(span.start());
