@@ -281,13 +281,8 @@ public:
         return {};
     }
 
-<<<<<<< HEAD
     /// The mark that mlock(2) and munlock(2) leave on vmas; no page is brought in or let go.
     /// Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
-=======
-    /// The mark that mlock(2) and munlock(2) leave on vmas; pages are neither brought in nor let
-    /// go. Errors: no_memory – a hole: what lies below it is marked; or a vma cannot be split;
->>>>>>> judge
     /// invalid_argument – not all user space.
     constexpr result<void> set_locked(cpu_type& me, page_span span, mark_locked how) {
         return under_exclusive_lock<result<void>>(lock_, me.current(), [&](auto const& held) {
