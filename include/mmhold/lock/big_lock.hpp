@@ -56,14 +56,11 @@ public:
 
     /// Exclusive becomes shared, which changes only how it must be given back.
     constexpr void downgrade() noexcept {
-        {
-            spin_guard<M> const held{queue_.guard()};
-            M::expect(holder_.get() == holder::exclusive, "big_lock: downgrade, but not exclusive");
-            M::lock_given(this, lock_mode::exclusive);
-            holder_.set(holder::shared);
-        }
-        // Not under the guard: it would look like another order of the two locks.
-        M::lock_taken(this, lock_mode::shared);
+        spin_guard<M> const held{queue_.guard()};
+        M::expect(holder_.get() == holder::exclusive, "big_lock: downgrade, but not exclusive");
+        M::lock_taken(this, lock_mode::shared);  // first: it is one hold
+        M::lock_given(this, lock_mode::exclusive);
+        holder_.set(holder::shared);
     }
 
     /// How many stand in line. May be stale as soon as it is answered.
