@@ -57,6 +57,6 @@ configure_build_test() {
 }
 
 stage dev cmake --workflow --preset dev
-stage clang configure_build_test clang '^(lint|consumer|stress|kernel)$'
-stage noexcept configure_build_test noexcept '^(lint|consumer|stress|kernel|compile-fail|codegen)$'
+stage clang configure_build_test clang '^(lint|consumer|stress|kernel|explore)$'
+stage noexcept configure_build_test noexcept '^(lint|consumer|stress|kernel|explore|compile-fail|codegen)$'
 finish

@@ -160,14 +160,12 @@ struct writer_beside_waiting_gup {
 private:
     void write() {
         { auto const held = held_exclusive<world::lock_type>::acquire(w.space.lock()); }
-        // (pair.written) release: pairs with (pair.await_written).
-        written.store(1, release("pair.written"));
+        written.store(1, relaxed);  // a signal; it publishes nothing
         written.notify_all();
     }
     void supply_when_written() {
-        // (pair.await_written) acquire: pairs with (pair.written).
         (void)M::await(
-            written, [](std::uint32_t done) { return done != 0; }, acquire("pair.await_written"));
+            written, [](std::uint32_t done) { return done != 0; }, relaxed);
         (void)supplier.copy_with(w.third, w.pages(1), [](std::uint64_t, std::span<std::byte>) {});
     }
 };

@@ -29,7 +29,7 @@ struct world : mmhold_test::small_space<> {
         (void)map({.hint = at(5), .pages = page_count{1}});
         (void)map(
             {.hint = at(6), .pages = page_count{1}, .prot = prot::r, .flags = mmap_flag::shared});
-        for (std::uint64_t number : {0, 1, 3}) {
+        for (std::uint64_t const number : {0U, 1U, 3U}) {
             auto const frame = fill(number, number == 3 ? prot::r : prot::rw);
             std::ranges::fill(frames.bytes(frame), std::byte(letter(number)));
         }
