@@ -144,6 +144,8 @@ template<class Space>
 class mapping_stretch;  // object_mappings.hpp
 template<class Space>
 class object_mappings;  // object_mappings.hpp
+template<class Space>
+class object_link;  // object_link.hpp
 template<Machine M>
 class writer_brake;  // page_cache.hpp
 template<class Space>

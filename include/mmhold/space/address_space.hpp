@@ -32,6 +32,7 @@
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/object_link.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/page_marker.hpp>
@@ -163,6 +164,13 @@ public:
         auto const& map = looked_at(held);
         for (std::size_t index = 0; index < map.size(); ++index) visit(map[index]);
     }
+    /// The layout itself, for operations that change vmas in ways of their own (mremap, madvise).
+    /// Who does leaves no page mapped outside of the vmas, and tells the objects (object_link.hpp).
+    [[nodiscard]] constexpr layout<machine>& layout_for_change(
+        held_exclusive<lock_type> const& held) noexcept {
+        (void)looked_at(held);
+        return layout_;
+    }
     /// How many mappings there are.
     template<WitnessOf<lock_type> W>
     [[nodiscard]] constexpr std::size_t vma_count(W const& held) const noexcept {
@@ -209,18 +217,16 @@ public:
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
         auto const span = layout_.prepare_add(request);
         if (!span) return span.error();
-        auto object = new_object_link(request);
-        if (!object) return object.error();
+        auto link = object_link<address_space>::make(*this, request);
+        if (!link) return link.error();
         if (auto const free = take_away(me, *span); !free) {
-            if (wants_own_object(request)) end_object(*object->object);
+            link->abandon();
             return free.error();
         }
         auto area = make_vma(request, *span);
-        area.object = object->object;
+        area.object = link->object();
         layout_.add(area);
-        if (area.object != nullptr) {
-            object->object->note_mapping(*this, *span, area.file_page, std::move(object->memory));
-        }
+        link->connect(*this, *span, area.file_page);
         notify<machine>(observer(), event_kind::mapped, me.id(), span->start().value,
                         span->pages());
         return span->start();
@@ -389,45 +395,12 @@ private:
         return valid() && me.valid() ? errc::ok : errc::no_memory;
     }
 
-    /// What a new mapping needs of its object: nothing at all, if it has none.
-    struct object_link {
-        object_type* object{nullptr};
-        mapping_stretch<address_space> memory{};
-    };
-    [[nodiscard]] constexpr result<object_link> new_object_link(mmap_request const& request) {
-        auto const own = wants_own_object(request);
-        object_link link{static_cast<object_type*>(request.object), {}};
-        if (!own && link.object == nullptr) return link;
-        link.memory.fill();
-        if (link.memory.empty()) return errc::no_memory;
-        if (!own) return link;
-        link.object = machine::template create<object_type>(
-            frames_, kind_of_own_object(request), request.pages.value << page_shift,
-            dirty_tracking::off, object_owner::mappings);
-        if (link.object == nullptr) return errc::no_memory;
-        return link;
-    }
-    static constexpr void end_object(object_type& object) noexcept { machine::destroy(&object); }
-
-    /// Nothing of `span` is mapped any more: the objects that were are told. `memory` is for one
-    /// whose mapping loses its middle.
-    constexpr void forget_objects(page_span span, mapping_stretch<address_space>& memory) noexcept {
-        auto const& map = layout_.map();
-        for (auto index = map.find_at_or_above(span.start());
-             index < map.size() && map[index].span.overlaps(span); ++index) {
-            auto* const object = static_cast<object_type*>(map[index].object);
-            if (object == nullptr) continue;
-            auto const part = detail::common_pages(map[index].span, span);
-            auto const was_last = object->forget_mapping(*this, part, memory);
-            if (was_last && object->owner() == object_owner::mappings) end_object(*object);
-        }
-    }
     /// Before the tables go: pages first, so that who truncates meanwhile finds them all.
     constexpr void forget_all_objects(cpu_type& me) {
         if (!layout_.maps_objects(all_pages())) return;
         (void)drop_pages(me, all_pages());
         mapping_stretch<address_space> unused;
-        forget_objects(all_pages(), unused);
+        forget_objects(*this, layout_.map(), all_pages(), unused);
     }
 
     /// munmap, from where nothing but the splitting of a large leaf can fail, and memory for the
@@ -441,7 +414,7 @@ private:
         }
         unmapped_pages<address_space> gone{*this, me, empty_tables::stay};
         if (auto const done = table_.unmap(me, span, gone, flush()); !done) return done;
-        forget_objects(span, memory);
+        forget_objects(*this, layout_.map(), span, memory);
         layout_.remove(span);
         auto const& map = layout_.map();
         auto const above = map.find_at_or_above(span.start());

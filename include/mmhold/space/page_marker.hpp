@@ -11,6 +11,9 @@ namespace mmhold {
 /// The markers (page_entry::kind::marker) that the library puts into page tables itself, by their
 /// page_entry::marker_type. All other types are the host's; they count nothing.
 enum class page_marker : std::uint8_t {
+    userfault_wp = 26,  ///< no page; but the next one is write-protected for userfaultfd
+    poisoned = 27,      ///< no page: every access ends in SIGBUS (UFFDIO_POISON, bad memory)
+    guard = 28,         ///< no page: every access ends in SIGSEGV (MADV_GUARD_INSTALL)
     swapped_exclusive = 29,  ///< as swapped, and the page was exclusive (gup-semantics §4.4)
     swapped = 30,  ///< the contents are in a slot of the swap store; holds one reference to it
     moving = 31,   ///< the page is on its way to another frame or to a slot, or back: wait
@@ -26,6 +29,12 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
 [[nodiscard]] constexpr bool is_swapped(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::swapped) ||
            is_marker_of(entry, page_marker::swapped_exclusive);
+}
+[[nodiscard]] constexpr bool is_guard(page_entry const& entry) noexcept {
+    return is_marker_of(entry, page_marker::guard);
+}
+[[nodiscard]] constexpr bool is_poisoned(page_entry const& entry) noexcept {
+    return is_marker_of(entry, page_marker::poisoned);
 }
 [[nodiscard]] constexpr bool is_moving(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::moving);

@@ -29,7 +29,7 @@ enum class vma_kind : std::uint8_t {
 };
 
 /// Properties of a mapping; the names of the VM_* they stand for are in the comments.
-enum class vma_flag : std::uint16_t {
+enum class vma_flag : std::uint32_t {
     shared = 1,           ///< VM_SHARED or VM_MAYSHARE: writes go to the object
     io = 2,               ///< VM_IO: a device, pages must not be touched by gup
     pfnmap = 4,           ///< VM_PFNMAP: frame numbers without frames behind them
@@ -43,6 +43,12 @@ enum class vma_flag : std::uint16_t {
     shadow_stack = 1024,  ///< VM_SHADOW_STACK: writable by the hardware only
     dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
     wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
+    droppable = 8192,     ///< VM_DROPPABLE: pages may go when memory is short, and come back zero
+    userfault_missing = 1 << 14,  ///< VM_UFFD_MISSING: missing pages are the source's
+    userfault_wp = 1 << 15,       ///< VM_UFFD_WP: the source may write-protect pages
+    userfault_minor = 1 << 16,    ///< VM_UFFD_MINOR: pages the object has are the source's, too
+    large_advised = 1 << 17,      ///< VM_HUGEPAGE: faults may map large folios
+    large_refused = 1 << 18,      ///< VM_NOHUGEPAGE: they never do
 };
 using vma_flags = flag_set<vma_flag>;
 
@@ -136,11 +142,11 @@ struct vma {
     protection may{prot::rwx};  ///< what mprotect may allow (VM_MAYREAD and so on)
     vma_flags flags{};
     vma_kind kind{vma_kind::anonymous};
-    std::uint8_t pkey{0};           ///< protection key
-    fault_source* source{nullptr};  ///< who answers faults; nullptr: the handler of what backs it
+    std::uint8_t pkey{0};            ///< protection key
+    fault_source* source{nullptr};   ///< who answers faults; nullptr: the handler of what backs it
     memory_object* object{nullptr};  ///< whose pages it shows; nullptr: nobody's, or not modelled
-    std::uint64_t file{0};          ///< which file, by any number of the host's; 0: none
-    std::uint64_t file_page{0};     ///< the page of file or object behind the span's first page
+    std::uint64_t file{0};           ///< which file, by any number of the host's; 0: none
+    std::uint64_t file_page{0};      ///< the page of file or object behind the span's first page
     vma_name name{};
 
     /// Do its pages have numbers in a file or an object?
