@@ -87,6 +87,7 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::drain: return drain();
         case op::register_buffers: return register_buffers(one);
         case op::let_go: return let_go();
+        case op::awaken: return awaken(one);
         default: return truncate(one);
     }
 }
@@ -238,6 +239,23 @@ std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode)
     return outcome(ioctl(server, UFFDIO_REGISTER, &range));
 }
 
+bool linux_process::take_event(memory of, int milliseconds, std::uint64_t& at) {
+    auto const descriptor = servers_[fault_server_of(of)].descriptor;
+    pollfd ready{descriptor, POLLIN, 0};
+    if (descriptor < 0 || poll(&ready, 1, milliseconds) <= 0) return false;
+    uffd_msg message{};
+    if (read(descriptor, &message, sizeof message) != sizeof message) return false;
+    ++events_;
+    at = message.arg.pagefault.address;
+    return true;
+}
+
+std::int64_t linux_process::awaken(step const& one) {
+    uffdio_range range{one.at, one.bytes};
+    auto const descriptor = servers_[fault_server_of(one.of)].descriptor;
+    return descriptor < 0 ? -EINVAL : outcome(ioctl(descriptor, UFFDIO_WAKE, &range));
+}
+
 int linux_process::open_faults(memory of) {
     auto& server = servers_[fault_server_of(of)];
     if (server.descriptor >= 0) return server.descriptor;
@@ -247,7 +265,7 @@ int linux_process::open_faults(memory of) {
     api.api = UFFD_API;
     api.features = of == memory::faults_bus ? UFFD_FEATURE_SIGBUS : features_for(of);
     if (server.descriptor < 0 || ioctl(server.descriptor, UFFDIO_API, &api) != 0) return -1;
-    if (of == memory::faults_bus) return server.descriptor;
+    if (of == memory::faults_bus || by_hand_) return server.descriptor;
     std::array<int, 2> ends{};
     if (pipe(ends.data()) != 0) return -1;
     server.stop = ends[1];

@@ -32,6 +32,10 @@ public:
 
     /// Runs one step; writes the answer as the last thing it does.
     void run(step const& one, answer& out);
+    /// From now on nobody serves the userfaultfds that are opened but take_event().
+    void serve_by_hand() { by_hand_ = true; }
+    /// Waits up to so many milliseconds for an event that nobody has read; where it is.
+    bool take_event(memory of, int milliseconds, std::uint64_t& at);
     /// Stops the helpers.
     void end();
 
@@ -65,6 +69,7 @@ private:
     std::int64_t register_buffers(step const& one);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
+    std::int64_t awaken(step const& one);
     int open_object(step const& one);
     static std::uint64_t features_for(memory of);
     static bool serve_other(int descriptor, std::uint64_t flags, std::uint64_t at);
@@ -116,6 +121,7 @@ private:
     std::size_t object_count_ = 0;
     int kept_ring_ = -1;  ///< whose buffers stay registered
     bool large_in_use_ = false;
+    bool by_hand_ = false;
     std::uint64_t secret_pages_ = 0;  ///< bit n: page n of the arena cannot be read from outside
 };
 

@@ -30,7 +30,23 @@ model_process::~model_process() {
     drain();
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
-    mm_.exit(me_);
+    if (own_) mm_.exit(me_);
+}
+
+bool model_process::take_event(memory of, std::uint64_t& at) {
+    auto const& server = servers_[fault_server_of(of)];
+    auto const event = server.faults ? server.faults->read_event() : std::nullopt;
+    if (!event) return false;
+    ++events_;
+    at = event->address.value;
+    return true;
+}
+
+std::int64_t model_process::awaken(step const& one) {
+    auto const& server = servers_[fault_server_of(one.of)];
+    auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
+    if (!server.faults || !span || one.at % page_bytes != 0) return -EINVAL;
+    return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
 std::int64_t model_process::layout(step const& one) {
@@ -57,6 +73,7 @@ std::int64_t model_process::core_step(step const& one) {
         case op::register_buffers: return register_buffers(range);
         case op::let_go: return let_go();
         case op::truncate: return truncate(one);
+        case op::awaken: return awaken(one);
         default: return range_step(one);
     }
 }
@@ -232,7 +249,7 @@ faults_type& model_process::opened(memory of) {
         features = features.with_if(of == memory::faults_bus, userfault_feature::sigbus);
         features = features.with_if(of == memory::faults_user, userfault_feature::user_mode_only);
         server.faults = std::make_unique<faults_type>(mm_, features);
-        if (of != memory::faults_bus)
+        if (of != memory::faults_bus && !by_hand_)
             server.pager = std::make_unique<model_pager>(mm_, *server.faults);
     }
     return *server.faults;

@@ -63,6 +63,7 @@ constexpr std::array<op_words, ops> op_names{{
     {"register", "IORING_REGISTER_BUFFERS, kept"},
     {"let_go", "IORING_UNREGISTER_BUFFERS", area::core, fields::none},
     {"truncate", "ftruncate of what is mapped there", area::core, fields::end},
+    {"awaken", "UFFDIO_WAKE", area::core, fields::source_range},
     {"guard", "MADV_GUARD_INSTALL", area::advice},
     {"unguard", "MADV_GUARD_REMOVE", area::advice},
     {"lazy_free", "MADV_FREE", area::advice},

@@ -50,6 +50,7 @@ enum class op : std::uint8_t {
     register_buffers,  // io_uring keeps the range pinned
     let_go,            // and not any more
     truncate,   // the object mapped at `at` ends behind so many of the mapping's pages: to_bytes
+    awaken,     // UFFDIO_WAKE
     guard,      // MADV_GUARD_INSTALL; from here on linux_advice, model_advice
     unguard,    // MADV_GUARD_REMOVE
     lazy_free,  // MADV_FREE

@@ -80,7 +80,7 @@ step generator::change() {
 
 /// Where to, and with which flags, for the steps that say so.
 void generator::add_target(step& one) {
-    if (area_of(one.what) == area::uffd) {
+    if (area_of(one.what) == area::uffd || one.what == op::awaken) {
         constexpr std::array servers{memory::faults, memory::faults_wp, memory::faults_wp,
                                      memory::faults_shared, memory::faults_minor};
         one.of = servers[below(servers.size())];
@@ -151,9 +151,9 @@ void generator::spoil(step& one) {
     if (changes_layout) {
         one.at += 1 + below(page_bytes - 1);
     } else if (direct) {
-        // Of the memory's alignment the driver decides (deviations.cpp), of a write's length the
-        // file system, and not always in the same way.
-        if (one.what == op::direct_read) one.bytes ^= below(8);
+        // Of the memory's alignment the driver decides (deviations.cpp), of a length's the file
+        // system, and not always in the same way: it may look at the memory first.
+        return;
     } else {
         one.at ^= below(8);
     }
