@@ -241,8 +241,8 @@ std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode)
 
 bool linux_process::take_event(memory of, int milliseconds, std::uint64_t& at) {
     auto const descriptor = servers_[fault_server_of(of)].descriptor;
-    pollfd ready{descriptor, POLLIN, 0};
-    if (descriptor < 0 || poll(&ready, 1, milliseconds) <= 0) return false;
+    pollfd ready{descriptor, POLLIN, 0};  // a closed one, -1, only takes its time
+    if (poll(&ready, 1, milliseconds) <= 0) return false;
     uffd_msg message{};
     if (read(descriptor, &message, sizeof message) != sizeof message) return false;
     ++events_;

@@ -129,7 +129,10 @@ void linux_process::end() {
         close_faults(static_cast<memory>(i));
     reap();
     close(to_tracer_[1]);
-    if (tracer_ > 0) waitpid(tracer_, nullptr, 0);
+    if (tracer_ <= 0) return;
+    // A later tracer has a copy of the pipe's end, so that closing it need not be noticed.
+    kill(tracer_, SIGKILL);
+    waitpid(tracer_, nullptr, 0);
 }
 
 void linux_process::run(step const& one, answer& out) {

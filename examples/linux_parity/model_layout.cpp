@@ -86,7 +86,11 @@ std::int64_t model_process::range_step(step const& one) {
     auto const span = page_span::from(virt_addr{one.at}, page_count{pages});
     if (!span) return one.what == op::protect ? -ENOMEM : -EINVAL;
     if (one.what == op::unmap) return linux_value(mm_.munmap(me_, *span));
-    if (one.what == op::discard) return linux_value(mm_.dontneed(me_, *span));
+    if (one.what == op::discard) {
+        auto const forgets = where_.bug == planted_bug::short_discard && pages > 1;
+        auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;
+        return linux_value(mm_.dontneed(me_, gone));
+    }
     auto const done = mm_.mprotect(me_, *span, rights(one.prot));
     return done.error() == errc::not_supported ? -EACCES : linux_value(done);
 }

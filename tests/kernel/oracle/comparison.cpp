@@ -2,8 +2,10 @@
 #include "comparison.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <iomanip>
 #include <sstream>
+#include <unistd.h>
 
 namespace oracle {
 
@@ -31,8 +33,37 @@ std::string difference(step const& one, answer const& linux_says, answer const& 
     return out;
 }
 
+namespace {
+
+/// A model that waits for ever must not take its script with it.
+class hang_watch {
+public:
+    explicit hang_watch(script const& steps) {
+        text() = "the model waits for ever in\n";
+        for (auto const& one : steps) text() += to_text(one) + "\n";
+        std::signal(SIGALRM, tell);
+        alarm(20);
+    }
+    ~hang_watch() { alarm(0); }
+
+private:
+    static std::string& text() {
+        static std::string what;
+        return what;
+    }
+    static void tell(int) {
+        (void)!write(STDOUT_FILENO, text().data(), text().size());
+        _exit(3);
+    }
+};
+
+}  // namespace
+
 both_answers run_both(script const& steps, surroundings const& where, std::string const& folder) {
-    return {run_on_linux(steps, folder, fault_counts::exact), run_on_model(steps, where)};
+    both_answers out{run_on_linux(steps, folder, fault_counts::exact), {}};
+    hang_watch const watch{steps};
+    out.model_says = run_on_model(steps, where);
+    return out;
 }
 
 std::optional<mismatch> compare(script const& steps, both_answers const& answers) {
