@@ -62,6 +62,7 @@ int open_disk_file(std::string const& folder) {
 }  // namespace
 
 std::int64_t linux_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -149,7 +150,7 @@ std::int64_t linux_process::start_child() {
     (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
     close(ready[0]);
     children_[child_count_++] = child;
-    if (faults_ == fault_counts::exact) own_memory_again();
+    if (faults_ != fault_counts::ignored) own_memory_again();
     return 0;
 }
 

@@ -45,11 +45,14 @@ bool model_process::take_event(memory of, std::uint64_t& at) {
 std::int64_t model_process::awaken(step const& one) {
     auto const& server = servers_[fault_server_of(one.of)];
     auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
-    if (!server.faults || !span || one.at % page_bytes != 0) return -EINVAL;
+    auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
+    if (!server.faults || !span || !whole) return -EINVAL;
+    if (!in_user_space({virt_addr{one.at}, one.bytes}, mm_.limits().end)) return -EINVAL;
     return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
 std::int64_t model_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);

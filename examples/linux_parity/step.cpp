@@ -193,6 +193,10 @@ bool read_field(std::string_view key, std::string_view value, step& out) {
 
 std::string_view name_of(op what) { return words_of(what).name; }
 std::string_view meaning_of(op what) { return words_of(what).meaning; }
+bool names_server(op what) {
+    auto const has = words_of(what).has;
+    return has == fields::source || has == fields::source_range || has == fields::source_target;
+}
 area area_of(op what) { return words_of(what).does; }
 std::string_view name_of(memory what) { return memory_names[static_cast<std::size_t>(what)].name; }
 area area_of(memory what) { return memory_names[static_cast<std::size_t>(what)].maps; }

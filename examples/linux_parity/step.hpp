@@ -151,6 +151,8 @@ std::string_view name_of(memory what);
 /// What the name stands for, in words.
 std::string_view meaning_of(op what);
 area area_of(op what);
+/// Is its `of` a userfaultfd's?
+bool names_server(op what);
 area area_of(memory of);
 
 /// One step. Addresses are absolute; the arena is what most of them point to.
@@ -197,12 +199,15 @@ struct answer {
     std::int32_t code{0};             ///< and this si_code
     std::uint32_t events{0};          ///< of the userfaultfd
     std::uint32_t faults{0};          ///< minor faults
+    std::uint32_t pinned{0};          ///< pages pinned meanwhile, by everybody on the machine
+    std::uint32_t unpinned{0};        ///< and let go
     std::uint64_t bytes{0};           ///< digest of what was read
     std::uint64_t present{0};         ///< bit n: page n of the arena is mapped
     std::uint64_t contents{0};        ///< digest of the arena's present pages
     std::uint64_t large{0};           ///< how many pages of the large arena are mapped
     std::uint64_t large_contents{0};  ///< digest of these pages
     bool ran{false};
+    bool counts_pins{false};
 
     friend bool operator==(answer const&, answer const&) = default;
 };
