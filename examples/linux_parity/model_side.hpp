@@ -10,6 +10,8 @@ namespace parity {
 struct surroundings {
     std::uint64_t device_at{0};  ///< where [vvar] is; 0: nowhere
     std::uint64_t device_pages{0};
+    std::uint64_t vdso_at{0};  ///< where [vdso] is
+    std::uint64_t vdso_pages{0};
 };
 
 /// Runs `steps` on an address space of the library: one answer for each.

@@ -19,8 +19,11 @@ std::string difference(step const& one, answer const& linux_says, answer const& 
     if (linux_says.signal != model_says.signal || linux_says.code != model_says.code)
         note("signal");
     if (linux_says.bytes != model_says.bytes) note("bytes read");
-    if (linux_says.present != model_says.present) note("presence");
-    if (linux_says.contents != model_says.contents) note("memory");
+    if (linux_says.present != model_says.present || linux_says.large != model_says.large)
+        note("presence");
+    if (linux_says.contents != model_says.contents ||
+        linux_says.large_contents != model_says.large_contents)
+        note("memory");
     if (linux_says.events != model_says.events) note("events");
     auto const tracer = one.what == op::peek || one.what == op::poke;
     auto const alone = !tracer && linux_says.events == 0 && one.what < op::map;
@@ -45,6 +48,7 @@ namespace {
 std::string shown(answer const& one) {
     std::ostringstream out;
     out << to_text(one) << ", present " << std::hex << one.present << std::dec;
+    if (one.large != 0) out << ", large arena " << one.large;
     if (one.faults != 0) out << ", faults " << one.faults;
     if (one.events != 0) out << ", events " << one.events;
     return out.str();
@@ -89,7 +93,8 @@ private:
             try_step(i, [](step& one) { one.bytes = page_bytes; });
             try_step(i, [](step& one) { one.bytes = one.bytes / 2 / page_bytes * page_bytes; });
             try_step(i, [](step& one) { one.prot = 3; });
-            try_step(i, [](step& one) { one.of = memory::own; });
+            if (best_[i].what == op::map && !is_large(best_[i].of))
+                try_step(i, [](step& one) { one.of = memory::own; });
         }
     }
     template<class Change>

@@ -78,6 +78,9 @@ bool in_list(std::string const& list, std::string_view name) {
     return false;
 }
 
+/// May random scripts map it anywhere? Stacks grow, and the model's do not (deviations.cpp).
+bool for_random_scripts(memory of) { return of != memory::stack && !has_own_place(of); }
+
 /// What is wanted and offered; says what is not offered, and why.
 menu make_menu(options const& chosen, offers const& machine) {
     menu out;
@@ -87,18 +90,16 @@ menu make_menu(options const& chosen, offers const& machine) {
     for (std::size_t i = 0; i < ops; ++i) {
         auto const what = static_cast<op>(i);
         if (!in_list(chosen.ops_wanted, name_of(what))) continue;
-        if (what >= op::map) {
-            out.changes.push_back(what);
-        } else if (machine.without_caller[i].empty()) {
-            out.calls.push_back(what);
+        if (!machine.without_op[i].empty()) {
+            missing(name_of(what), machine.without_op[i]);
         } else {
-            missing(name_of(what), machine.without_caller[i]);
+            (what < op::map ? out.calls : out.changes).push_back(what);
         }
     }
     if (out.changes.empty()) out.changes.push_back(op::map);
-    // Stacks grow, and the model's do not (deviations.cpp).
-    for (std::size_t i = 0; i < static_cast<std::size_t>(memory::stack); ++i) {
+    for (std::size_t i = 0; i < memories; ++i) {
         auto const what = static_cast<memory>(i);
+        if (!for_random_scripts(what)) continue;
         if (!in_list(chosen.kinds_wanted, name_of(what))) continue;
         if (machine.without_memory[i].empty()) {
             out.kinds.push_back(what);
@@ -145,13 +146,10 @@ std::string unmeasurable(deviation const& known, offers const& machine) {
     for (auto const& line : known.lines) {
         step one;
         if (!from_text(line, one)) continue;
-        if (one.what < op::map) {
-            auto const& why = machine.without_caller[static_cast<std::size_t>(one.what)];
-            if (!why.empty()) return why;
-        } else if (one.what == op::map) {
-            auto const& why = machine.without_memory[static_cast<std::size_t>(one.of)];
-            if (!why.empty()) return why;
-        }
+        auto const& why = one.what == op::map
+                              ? machine.without_memory[static_cast<std::size_t>(one.of)]
+                              : machine.without_op[static_cast<std::size_t>(one.what)];
+        if (!why.empty()) return why;
     }
     return "";
 }
