@@ -16,7 +16,7 @@
 //
 // in place   Nothing but the first page has to be mapped where the size stays or shrinks: the rest
 //            is munmap. Who wants to grow, or to get elsewhere with another size, names pages of
-//            one mapping (else bad_address).
+//            one mapping (else bad_address), of which those that are to go need not be mapped.
 // several    A fixed move of the same size takes all mappings in the range along, and leaves holes
 //            as holes – at the target as well: what is mapped there stays. The first page must be
 //            mapped. A mapping that a userfaultfd watches moves alone only.
@@ -156,7 +156,8 @@ private:
             area.flags.has_any({vma_flag::pfnmap, vma_flag::dont_expand})) {
             return errc::invalid_argument;
         }
-        if (old.end() > area.span.end()) return errc::bad_address;
+        auto const kept = old.start().plus_pages(std::min(old.pages(), pages));
+        if (kept > area.span.end()) return errc::bad_address;
         if (pages <= old.pages()) return errc::ok;
         auto const first = area.has_file_pages() ? area.file_page_at(old.start()) : 0;
         if (first > ~std::uint64_t{0} - pages) return errc::invalid_argument;
