@@ -197,7 +197,7 @@ std::int64_t model_process::map_core(step const& one) {
         // A file that nobody may execute.
         if (request.prot.has(protection_bit::execute)) return -EPERM;
         request.may = prot::rw;
-        request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_expand};
+        request.properties = {vma_flag::secret, vma_flag::locked};
     }
     auto const got = mm_.mmap(me_, request);
     if (!got || !has_faults(one.of)) return got ? 0 : linux_value(got);

@@ -184,6 +184,8 @@ inline constexpr std::uint64_t most_bytes = 16 * page_bytes;
 inline constexpr std::uint64_t arena_page(std::uint64_t number) {
     return arena_start + number * page_bytes;
 }
+/// What a step answers that has put a mapping outside of the arena.
+inline constexpr std::int64_t place_elsewhere = 1000;
 /// And where large pages live: room for four of them.
 inline constexpr std::uint64_t large_bytes = 512 * page_bytes;
 inline constexpr std::uint64_t large_arena_start = arena_start + (std::uint64_t{1} << 30U);
