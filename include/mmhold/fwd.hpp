@@ -207,6 +207,13 @@ template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
 class custom_source;  // custom_source.hpp
+struct special_page;  // special.hpp
+template<class Space>
+class special_source;  // special.hpp
+template<class Space>
+class special_frames;  // special.hpp
+template<class Space>
+class special_numbers;  // special.hpp; and insert_page, insert_number
 template<class Space>
 class dispatch;  // dispatch.hpp
 template<Machine M, class Node>
