@@ -167,7 +167,7 @@ private:
         auto const first = entry.target.plus(offset);
         if (request.flags.has(gup_flag::write) && !may_write(entry, first, area, request.flags))
             return fault;
-        if (entry.special) return follow_special(request, first);
+        if (entry.special) return follow_special(request, first, area);
         if (!entry.writable && must_unshare(request, first, area)) {
             return walk_answer::needs_fault(fault_cause::must_unshare);
         }
@@ -188,11 +188,16 @@ private:
         return frames.kind(page) == frame_kind::anonymous && frames.exclusive(page);
     }
 
-    /// §4.2 item 4: an entry without a page to reference, or the zero page.
-    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request,
-                                                       pfn page) const noexcept {
+    /// §4.2 items 4 and 5: an entry without a page to hold, or the zero page, which a long-term pin
+    /// of a private mapping replaces like any page that is not its own (§9.1, "non-anon").
+    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request, pfn page,
+                                                       vma const& area) const noexcept {
         if (request.flags.has(gup_flag::dump)) return walk_answer::refuse(errc::bad_address);
-        if (page == space_.frames().zero_page()) return grab(request, page, 1);
+        if (page == space_.frames().zero_page()) {
+            return must_unshare(request, page, area)
+                       ? walk_answer::needs_fault(fault_cause::must_unshare)
+                       : grab(request, page, 1);
+        }
         return request.how == holding::none ? walk_answer::found(page, 1)
                                             : walk_answer::refuse(errc::exists);
     }
