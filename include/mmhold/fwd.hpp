@@ -117,6 +117,7 @@ requires std::same_as<typename T::format, F>
 class page_table;  // page_table.hpp
 
 // 6 space/
+enum class frame_mobility : std::uint8_t;  // frame.hpp
 template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
@@ -159,6 +160,7 @@ class memory_swap;  // swap_store.hpp
 enum class page_marker : std::uint8_t;  // page_marker.hpp
 template<class Space>
 class taken_page;  // taken_page.hpp
+// numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
@@ -208,6 +210,13 @@ template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
 class custom_source;  // custom_source.hpp
+struct special_page;  // special.hpp
+template<class Space>
+class special_source;  // special.hpp
+template<class Space>
+class special_frames;  // special.hpp
+template<class Space>
+class special_numbers;  // special.hpp; and insert_page, insert_number
 template<class Space>
 class dispatch;  // dispatch.hpp
 template<Machine M, class Node>
@@ -226,6 +235,8 @@ class fast_operation;  // fast_operation.hpp
 template<class L, class H, PageWalker W, class F, Observer O>
 struct composition;  // compose.hpp
 class gup_output;    // gup.hpp
+template<class Mm>
+struct longterm_mover;  // longterm.hpp
 // gup.hpp       gup, gup_locked, gup_unlocked, pin, pin_locked, pin_unlocked
 // gup_fast.hpp  gup_fast, gup_fast_only, pin_fast, pin_fast_only
 // remote.hpp    gup_remote, pin_remote

@@ -28,6 +28,12 @@ enum class frame_attribute : std::uint8_t {
 };
 using frame_attributes = flag_set<frame_attribute>;
 
+/// Must a frame be one that a pin may keep for ever, or may it come from the movable zone?
+enum class frame_mobility : std::uint8_t {
+    movable,  ///< from the movable zone, as long as there is one with room: what user pages are
+    fixed,    ///< never from there
+};
+
 /// What a grab asks of the frame beyond its being alive.
 enum class grab_rule : std::uint8_t {
     longterm = 1,              ///< refuse a longterm_forbidden folio (only meant for pins)

@@ -76,7 +76,7 @@ public:
     constexpr void seek(cursor& walk, walk_request const& request, witness& held) const noexcept {
         walk.request_ = request;
         if (auto const refused = enter_area(walk, held); refused != errc::ok) {
-            return finish(walk, walk_answer::refuse(refused));
+            return finish(walk, without_area(walk, refused));
         }
         if (request.how == holding::pin) space_.set_has_pinned();
         if (!walk.inside_) walk.inside_.emplace(me_);
@@ -119,6 +119,17 @@ private:
         return populating ? errc::invalid_argument : refused;
     }
 
+    /// The gate page can be read though it has no vma (§2.3 item 2); MADV_POPULATE does not see it.
+    [[nodiscard]] constexpr walk_answer without_area(cursor const& walk,
+                                                     errc refused) const noexcept {
+        auto const& request = walk.request_;
+        auto const gate = space_.gate_page(request.at);
+        auto const beyond = request.flags.has_any({gup_flag::write, gup_flag::madv_populate});
+        if (!gate || beyond) return walk_answer::refuse(refused);
+        auto const got = space_.frames().try_grab(*gate, 1, request.how);
+        return got ? walk_answer::found(*gate, 1) : walk_answer::refuse(errc::no_memory);
+    }
+
     /// A core dump does not want to fill holes: no table at all is its "nothing here" (§1.2,
     /// FOLL_DUMP).
     [[nodiscard]] constexpr walk_answer nothing_there(cursor const& walk,
@@ -156,7 +167,7 @@ private:
         auto const first = entry.target.plus(offset);
         if (request.flags.has(gup_flag::write) && !may_write(entry, first, area, request.flags))
             return fault;
-        if (entry.special) return follow_special(request, first);
+        if (entry.special) return follow_special(request, first, area);
         if (!entry.writable && must_unshare(request, first, area)) {
             return walk_answer::needs_fault(fault_cause::must_unshare);
         }
@@ -177,11 +188,16 @@ private:
         return frames.kind(page) == frame_kind::anonymous && frames.exclusive(page);
     }
 
-    /// §4.2 item 4: an entry without a page to reference, or the zero page.
-    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request,
-                                                       pfn page) const noexcept {
+    /// §4.2 items 4 and 5: an entry without a page to hold, or the zero page, which a long-term pin
+    /// of a private mapping replaces like any page that is not its own (§9.1, "non-anon").
+    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request, pfn page,
+                                                       vma const& area) const noexcept {
         if (request.flags.has(gup_flag::dump)) return walk_answer::refuse(errc::bad_address);
-        if (page == space_.frames().zero_page()) return grab(request, page, 1);
+        if (page == space_.frames().zero_page()) {
+            return must_unshare(request, page, area)
+                       ? walk_answer::needs_fault(fault_cause::must_unshare)
+                       : grab(request, page, 1);
+        }
         return request.how == holding::none ? walk_answer::found(page, 1)
                                             : walk_answer::refuse(errc::exists);
     }
