@@ -157,6 +157,7 @@ template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
+// split_folio.hpp: split_folio_at, share_zeroes_at
 template<class Space>
 class taken_page;  // taken_page.hpp
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
@@ -184,6 +185,8 @@ class wait_ticket;  // wait_ticket.hpp
 struct fault_site;  // fault_site.hpp
 template<class Space>
 class anonymous;  // anonymous.hpp
+template<class Space>
+class large_folio;  // large_folio.hpp
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
