@@ -119,6 +119,8 @@ class page_table;  // page_table.hpp
 // 6 space/
 enum class frame_mobility : std::uint8_t;  // frame.hpp
 template<Machine M>
+class striped_count;  // striped_count.hpp
+template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
 class frame_pool;  // frame_pool.hpp
@@ -158,6 +160,7 @@ template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
+// split_folio.hpp: split_folio_at, share_zeroes_at
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
@@ -187,6 +190,8 @@ class wait_ticket;  // wait_ticket.hpp
 struct fault_site;  // fault_site.hpp
 template<class Space>
 class anonymous;  // anonymous.hpp
+template<class Space>
+class large_folio;  // large_folio.hpp
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>

@@ -192,6 +192,21 @@ struct vma {
            !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand});
 }
 
+/// Which private memory may get large folios from faults (transparent_hugepage/enabled).
+enum class large_folios : std::uint8_t {
+    never,    ///< none
+    advised,  ///< what is large_advised
+    always,   ///< all but what is large_refused
+};
+
+/// May faults in `area` map large folios? Memory of its own whose pages nobody else fills.
+[[nodiscard]] constexpr bool may_have_large_folios(vma const& area, large_folios policy) noexcept {
+    auto const wanted =
+        area.flags.has(vma_flag::large_advised) ||
+        (policy == large_folios::always && !area.flags.has(vma_flag::large_refused));
+    return wanted && policy != large_folios::never && area.source == nullptr && is_anonymous(area);
+}
+
 /// May MADV_DONTNEED throw its pages away? (Not locked ones, device memory, hugetlb.)
 [[nodiscard]] constexpr bool can_be_discarded(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
