@@ -87,7 +87,7 @@ private:
     std::int64_t pipe_copy(step const& one);
     std::int64_t keep(step const& one);
     std::int64_t drain();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     int open_faults(memory of);
     void close_faults(memory of);

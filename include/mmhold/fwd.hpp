@@ -210,6 +210,8 @@ class page_reads;  // page_reads.hpp
 template<class Space>
 class file_object;  // file_object.hpp
 template<class Space>
+class fault_around;  // fault_around.hpp
+template<class Space>
 class file_backed;  // file_backed.hpp
 template<class Space>
 class blocking;  // blocking.hpp

@@ -66,6 +66,7 @@ step generator::change() {
     one.at = some_page();
     one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
     if (large_ && one_in(4)) one.bytes = large_bytes;
+    if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
         constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
         one.of = servers[below(servers.size())];
