@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// fault_around – a read fault maps what the object has already in the neighbourhood (do_fault_around,
-// fault_around_bytes): 16 pages, aligned, inside the same vma and the same page table. It shows in
-// what is present afterwards, and in how many faults the next reads need.
+// fault_around – a read fault maps what the object has already in the neighbourhood
+// (do_fault_around, fault_around_bytes): 16 pages, aligned, inside the same vma and the same page
+// table. It shows in what is present afterwards, and in how many faults the next reads need.
 //
 // One corner, measured on 6.18: where no page table serves the window yet, its first cached page
 // decides who creates the table. If that is the last page of a file (not of shared memory, which
