@@ -7,6 +7,7 @@
 // pages – the odd one first, then the odd one second. Kinds that are an address (null, the kernel's
 // half) have no neighbour and are measured once.
 
+#include "kinds.hpp"
 #include "linux_side.hpp"
 #include "step.hpp"
 #include <array>
@@ -14,19 +15,6 @@
 #include <vector>
 
 namespace parity {
-
-/// A row: how the odd page comes about, or why the library has no such memory yet.
-struct kind {
-    std::string name;
-    script prepare{};          ///< steps on the odd page
-    std::uint64_t address{0};  ///< measured here, without a neighbour; 0: the odd page of the arena
-    std::string not_modelled{};
-    std::uint64_t most_bytes{2 * page_bytes};
-    bool bytes_vary{false};  ///< what is read there is not the same twice
-};
-
-/// Every kind the grid knows, modelled or not.
-std::vector<kind> all_kinds(surroundings const& where);
 
 /// A cell: what the kernel said and what the model said.
 struct cell {

@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
@@ -33,11 +34,6 @@ namespace {
 // Numbers that older headers do not have.
 constexpr int madv_populate_read = 22;
 constexpr int madv_populate_write = 23;
-constexpr int user_mode_only = 1;
-constexpr long memfd_secret_call = 447;
-
-void* address(std::uint64_t at) { return reinterpret_cast<void*>(at); }
-std::int64_t outcome(long answer) { return answer >= 0 ? answer : -std::int64_t{errno}; }
 
 sigjmp_buf back_from_signal;
 volatile sig_atomic_t last_code;
@@ -46,15 +42,36 @@ void on_signal(int number, siginfo_t* info, void*) {
     siglongjmp(back_from_signal, number);
 }
 
-int to_prot(unsigned prot) {
-    return ((prot & 1U) != 0 ? PROT_READ : 0) | ((prot & 2U) != 0 ? PROT_WRITE : 0) |
-           ((prot & 4U) != 0 ? PROT_EXEC : 0);
-}
-
 std::uint32_t minor_faults() {
     rusage now{};
     getrusage(RUSAGE_THREAD, &now);
     return static_cast<std::uint32_t>(now.ru_minflt);
+}
+
+/// nr_foll_pin_acquired and nr_foll_pin_released of /proc/vmstat.
+struct pins_so_far {
+    std::uint64_t acquired = 0;
+    std::uint64_t released = 0;
+};
+
+/// The cpus keep what they have counted to themselves until they are asked for it.
+pins_so_far pin_counts() {
+    static std::array<char, 1U << 14U> text;
+    auto const refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+    if (refresh >= 0) (void)!write(refresh, "1", 1);
+    close(refresh);
+    auto const stat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    std::size_t size = 0;
+    for (ssize_t got = 0; (got = read(stat, text.data() + size, text.size() - 1 - size)) > 0;) {
+        size += static_cast<std::size_t>(got);
+    }
+    close(stat);
+    text[size] = '\0';
+    auto const number_behind = [](char const* word) -> std::uint64_t {
+        auto const* const found = std::strstr(text.data(), word);
+        return found == nullptr ? 0 : std::strtoull(found + std::strlen(word), nullptr, 10);
+    };
+    return {number_behind("nr_foll_pin_acquired "), number_behind("nr_foll_pin_released ")};
 }
 
 /// What the tracer is asked, and what it answers.
@@ -84,38 +101,6 @@ struct trace_message {
         if (write(answers, &message, sizeof message) != sizeof message) break;
     }
     _exit(0);
-}
-
-/// After a fork the process's own memory is shared with the child; takes it back, so that no later
-/// step is charged with a fault for it. The arena stays as it is.
-void own_memory_again() {
-    static std::array<char, 1U << 16U> text;
-    auto const maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    std::size_t size = 0;
-    for (ssize_t got = 0; (got = read(maps, text.data() + size, text.size() - 1 - size)) > 0;) {
-        size += static_cast<std::size_t>(got);
-    }
-    close(maps);
-    text[size] = '\0';
-    for (char* line = text.data(); line != nullptr && *line != '\0';) {
-        unsigned long start = 0;
-        unsigned long end = 0;
-        std::array<char, 5> rights{};
-        auto const read_all = std::sscanf(line, "%lx-%lx %4s", &start, &end, rights.data()) == 3;
-        auto const in_arena = start >= arena_start && start < arena_page(arena_pages);
-        if (read_all && rights[1] == 'w' && rights[3] == 'p' && !in_arena) {
-            madvise(address(start), end - start, madv_populate_write);
-        }
-        line = std::strchr(line, '\n');
-        if (line != nullptr) ++line;
-    }
-}
-
-int open_disk_file(std::string const& folder) {
-    auto name = folder + "/mmhold-parity-XXXXXX";
-    auto const file = mkostemp(name.data(), O_CLOEXEC);
-    if (file >= 0) unlink(name.c_str());
-    return file;
 }
 
 int open_direct_file(std::string const& folder) {
@@ -153,7 +138,7 @@ linux_process::linux_process(std::string const& folder, fault_counts faults)
     sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
     // From now on the process's own memory causes no faults that could be counted.
-    if (faults_ == fault_counts::exact) mlockall(MCL_CURRENT);
+    if (faults_ != fault_counts::ignored) mlockall(MCL_CURRENT);
 }
 
 void linux_process::start_tracer() {
@@ -167,11 +152,14 @@ void linux_process::start_tracer() {
 }
 
 void linux_process::end() {
-    for (auto const of : {memory::faults, memory::faults_bus, memory::faults_user})
-        close_faults(of);
+    for (auto i = static_cast<std::size_t>(memory::faults); has_faults(static_cast<memory>(i)); ++i)
+        close_faults(static_cast<memory>(i));
     reap();
     close(to_tracer_[1]);
-    if (tracer_ > 0) waitpid(tracer_, nullptr, 0);
+    if (tracer_ <= 0) return;
+    // A later tracer has a copy of the pipe's end, so that closing it need not be noticed.
+    kill(tracer_, SIGKILL);
+    waitpid(tracer_, nullptr, 0);
 }
 
 void linux_process::run(step const& one, answer& out) {
@@ -180,9 +168,18 @@ void linux_process::run(step const& one, answer& out) {
     get_ready(one.what);
     answer got;
     auto const events = events_.load();
+    buffer_pins_ = 0;
+    auto const with_pins = faults_ == fault_counts::exact_with_pins;
+    auto const pins = with_pins ? pin_counts() : pins_so_far{};
     auto const before = minor_faults();
     got.value = one.what < op::map ? call(one, got) : layout(one);
     got.faults = minor_faults() - before;
+    if (with_pins) {
+        auto const after = pin_counts();
+        got.pinned = static_cast<std::uint32_t>(after.acquired - pins.acquired) - buffer_pins_;
+        got.unpinned = static_cast<std::uint32_t>(after.released - pins.released) - buffer_pins_;
+        got.counts_pins = true;
+    }
     got.events = events_.load() - events;
     got.bytes = digest_;
     look_around(got);
@@ -327,11 +324,14 @@ std::int64_t linux_process::splice(step const& one) {
 std::int64_t linux_process::direct(step const& one) {
     if (file_ < 0) return -EOPNOTSUPP;
     auto const whole = (std::min<std::uint64_t>(one.bytes, most_bytes) + 511) / 512 * 512;
+    auto const buffer_pages = static_cast<std::uint32_t>((whole + page_bytes - 1) / page_bytes);
+    buffer_pins_ = buffer_pages;
     if (pwrite(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
     if (one.what == op::direct_read) {
         return outcome(syscall(SYS_pread64, file_, one.at, one.bytes, 0));
     }
     auto const got = outcome(syscall(SYS_pwrite64, file_, one.at, one.bytes, 0));
+    buffer_pins_ += buffer_pages;
     if (pread(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
     digest_ = digest(std::span{buffer_, std::min<std::uint64_t>(one.bytes, most_bytes)});
     return got;
@@ -373,161 +373,6 @@ std::int64_t linux_process::pipe_copy(step const& one) {
     return got;
 }
 
-std::int64_t linux_process::layout(step const& one) {
-    auto* const at = address(one.at);
-    switch (one.what) {
-        case op::map: return map(one);
-        case op::unmap: return outcome(munmap(at, one.bytes));
-        case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
-        case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
-        case op::close_faults: close_faults(one.of); return 0;
-        case op::fork: return start_child();
-        case op::reap: return reap();
-        case op::keep: return keep(one);
-        default: return drain();
-    }
-}
-
-std::int64_t linux_process::keep(step const& one) {
-    if (kept_[0] < 0 && pipe2(kept_.data(), O_NONBLOCK | O_CLOEXEC) != 0) return outcome(-1);
-    iovec const from{address(one.at), one.bytes};
-    return outcome(syscall(SYS_vmsplice, kept_[1], &from, 1, SPLICE_F_NONBLOCK));
-}
-
-std::int64_t linux_process::drain() {
-    if (kept_[0] < 0) return 0;
-    auto const got = outcome(read(kept_[0], buffer_, most_bytes));
-    if (got > 0) digest_ = digest(std::span{buffer_, static_cast<std::size_t>(got)});
-    return std::max<std::int64_t>(got, 0);
-}
-
-std::int64_t linux_process::start_child() {
-    if (child_count_ == children_.size()) return -EAGAIN;
-    std::array<int, 2> ready{};
-    if (pipe2(ready.data(), O_CLOEXEC) != 0) return outcome(-1);
-    auto const child = ::fork();
-    if (child < 0) return outcome(-1);
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        // A userfaultfd would stay open with the child's copy of the descriptor.
-        syscall(SYS_close_range, 0, ~0U, 0);
-        for (;;) pause();
-    }
-    close(ready[1]);
-    char nothing = 0;
-    (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
-    close(ready[0]);
-    children_[child_count_++] = child;
-    if (faults_ == fault_counts::exact) own_memory_again();
-    return 0;
-}
-
-std::int64_t linux_process::reap() {
-    for (std::size_t i = 0; i < child_count_; ++i) {
-        kill(children_[i], SIGKILL);
-        waitpid(children_[i], nullptr, 0);
-    }
-    child_count_ = 0;
-    return 0;
-}
-
-/// What is to be mapped, with its contents.
-int linux_process::open_object(step const& one) {
-    auto const size = object_bytes_of(one.of, one.bytes);
-    if (one.of == memory::secret) {
-        auto const secret = static_cast<int>(syscall(memfd_secret_call, O_CLOEXEC));
-        return secret >= 0 && ftruncate(secret, static_cast<off_t>(size)) == 0 ? secret : -1;
-    }
-    auto const on_disk = one.of == memory::file || one.of == memory::file_own;
-    auto const object = on_disk ? open_disk_file(folder_) : memfd_create("parity", MFD_CLOEXEC);
-    fill_pattern({buffer_, size}, seed_);
-    // Page by page, so that a file system that likes large folios makes small ones.
-    for (std::uint64_t done = 0; object >= 0 && done < size; done += page_bytes) {
-        auto const at = static_cast<off_t>(done);
-        if (pwrite(object, buffer_ + done, page_bytes, at) != page_bytes) return -1;
-    }
-    return object;
-}
-
-std::int64_t linux_process::map(step const& one) {
-    if (one.of == memory::device) return 0;
-    auto flags = MAP_FIXED | (is_shared(one.of) ? MAP_SHARED : MAP_PRIVATE);
-    if (one.of == memory::stack) flags |= MAP_GROWSDOWN;
-    int descriptor = -1;
-    if (one.of == memory::secret || has_object(one.of)) {
-        descriptor = open_object(one);
-        if (descriptor < 0) return outcome(-1);
-    } else {
-        flags |= MAP_ANONYMOUS;
-    }
-    auto* const got = mmap(address(one.at), one.bytes, to_prot(one.prot), flags, descriptor, 0);
-    if (descriptor >= 0) close(descriptor);
-    if (got == MAP_FAILED) return outcome(-1);
-    for (std::uint64_t page = 0; page < one.bytes / page_bytes; ++page) {
-        auto const bit = std::uint64_t{1} << ((one.at - arena_start) / page_bytes + page);
-        secret_pages_ = one.of == memory::secret ? secret_pages_ | bit : secret_pages_ & ~bit;
-    }
-    auto const faults =
-        one.of == memory::faults || one.of == memory::faults_bus || one.of == memory::faults_user;
-    if (!faults) return 0;
-    auto const server = open_faults(one.of);
-    if (server < 0) return -ENOSYS;
-    uffdio_register range{};
-    range.range = {one.at, one.bytes};
-    range.mode = UFFDIO_REGISTER_MODE_MISSING;
-    return outcome(ioctl(server, UFFDIO_REGISTER, &range));
-}
-
-int linux_process::open_faults(memory of) {
-    auto& server =
-        servers_[static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults)];
-    if (server.descriptor >= 0) return server.descriptor;
-    auto const mode = of == memory::faults_user ? user_mode_only : 0;
-    server.descriptor = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | mode));
-    uffdio_api api{};
-    api.api = UFFD_API;
-    api.features = of == memory::faults_bus ? UFFD_FEATURE_SIGBUS : 0;
-    if (server.descriptor < 0 || ioctl(server.descriptor, UFFDIO_API, &api) != 0) return -1;
-    if (of == memory::faults_bus) return server.descriptor;
-    std::array<int, 2> ends{};
-    if (pipe(ends.data()) != 0) return -1;
-    server.stop = ends[1];
-    server.pager = std::thread{
-        [this, descriptor = server.descriptor, stop = ends[0]] { serve(descriptor, stop); }};
-    return server.descriptor;
-}
-
-void linux_process::close_faults(memory of) {
-    auto& server =
-        servers_[static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults)];
-    if (server.descriptor < 0) return;
-    if (server.stop >= 0) {
-        close(server.stop);
-        server.pager.join();
-    }
-    close(server.descriptor);
-    server = {};
-}
-
-void linux_process::serve(int descriptor, int stop) {
-    alignas(page_bytes) static thread_local std::array<std::byte, page_bytes> page;
-    page.fill(std::byte{'u'});
-    for (;;) {
-        std::array<pollfd, 2> ready{{{descriptor, POLLIN, 0}, {stop, POLLIN, 0}}};
-        poll(ready.data(), ready.size(), -1);
-        if (ready[1].revents != 0) break;
-        uffd_msg message{};
-        if (read(descriptor, &message, sizeof message) != sizeof message) continue;
-        ++events_;
-        uffdio_copy fill{};
-        fill.dst = message.arg.pagefault.address & ~(page_bytes - 1);
-        fill.src = reinterpret_cast<std::uint64_t>(page.data());
-        fill.len = page_bytes;
-        ioctl(descriptor, UFFDIO_COPY, &fill);
-    }
-    close(stop);
-}
-
 void linux_process::look_around(answer& out) {
     std::array<std::uint64_t, arena_pages> entries{};
     auto const offset = static_cast<off_t>(arena_start / page_bytes * sizeof(std::uint64_t));
@@ -542,6 +387,23 @@ void linux_process::look_around(answer& out) {
         if (got == static_cast<ssize_t>(page.size())) sum = digest(page, sum);
     }
     out.contents = sum;
+    if (large_in_use_) look_at_large(out);
+}
+
+/// Only the pages that are there are read: a hole would be filled by looking at it.
+void linux_process::look_at_large(answer& out) {
+    static std::array<std::uint64_t, large_arena_pages> entries;
+    auto const offset = static_cast<off_t>(large_arena_start / page_bytes * sizeof(std::uint64_t));
+    if (pread(pagemap_, entries.data(), sizeof entries, offset) != sizeof entries) return;
+    auto sum = digest({});
+    for (std::uint64_t i = 0; i < large_arena_pages; ++i) {
+        if ((entries[i] >> 63U) == 0) continue;
+        ++out.large;
+        std::array<std::byte, page_bytes> page{};
+        auto const got = pread(mem_, page.data(), page.size(), static_cast<off_t>(large_page(i)));
+        if (got == static_cast<ssize_t>(page.size())) sum = digest_of_page(page, i, sum);
+    }
+    out.large_contents = sum;
 }
 
 }  // namespace parity

@@ -20,18 +20,45 @@ namespace parity {
 
 namespace {
 
-/// Where the kernel's own data is mapped in this process: /proc/self/maps, [vvar].
-surroundings find_device() {
+/// Where the kernel's own data and code are mapped in this process: /proc/self/maps.
+surroundings find_kernels_own() {
     surroundings out;
     std::ifstream maps{"/proc/self/maps"};
     for (std::string line; std::getline(maps, line);) {
-        if (line.find("[vvar]") == line.npos) continue;
+        auto const data = line.ends_with("[vvar]");
+        if (!data && !line.ends_with("[vdso]")) continue;
+        std::uint64_t start = 0;
         std::uint64_t end = 0;
         char dash = 0;
-        std::istringstream{line} >> std::hex >> out.device_at >> dash >> end;
-        out.device_pages = (end - out.device_at) / page_bytes;
+        std::istringstream{line} >> std::hex >> start >> dash >> end;
+        (data ? out.device_at : out.vdso_at) = start;
+        (data ? out.device_pages : out.vdso_pages) = (end - start) / page_bytes;
     }
     return out;
+}
+
+/// A script whose last step must work wherever the step is known at all.
+script probe_of(op what) {
+    auto const bytes = what == op::peek || what == op::poke ? 8U : page_bytes;
+    auto of = memory::own;
+    if (area_of(what) == area::uffd) of = memory::faults_wp;
+    if (what == op::awaken || what == op::close_faults) of = memory::faults;
+    if (what == op::go_on) of = memory::faults_minor;
+    if (what == op::truncate || what == op::remove) of = memory::memfd;
+    if (area_of(what) == area::large) of = memory::large;
+    auto const start = is_large(of) ? large_page(0) : arena_page(1);
+    auto const length = is_large(of) ? large_bytes : 2 * page_bytes;
+    step last{what, of, 3, start, is_large(of) ? length : bytes};
+    last.to = what == op::move ? arena_page(2) : arena_page(8);
+    last.to_bytes = bytes;
+    if (what == op::remap) last.how = MREMAP_MAYMOVE | MREMAP_FIXED;
+    script steps{{op::map, of, 3, start, length}};
+    // What puts pages in place wants to find none there.
+    auto const filled = what == op::fill || what == op::zero || what == op::poison;
+    if (!filled && what != op::go_on) steps.push_back({op::store, of, 3, start, bytes});
+    if (what == op::let_go) steps.push_back({op::register_buffers, of, 3, start, bytes});
+    steps.push_back(last);
+    return steps;
 }
 
 /// Waits for a child with a time limit.
@@ -75,31 +102,28 @@ offers probe_linux(std::string const& folder) {
     utsname name{};
     uname(&name);
     out.release = std::string{name.sysname} + " " + name.release + " " + name.machine;
-    out.where = find_device();
-    auto const caller = [&](op what, std::string why) {
-        out.without_caller[static_cast<std::size_t>(what)] = std::move(why);
+    out.where = find_kernels_own();
+    auto const note = [](std::string& why, answer const& got) {
+        if (!got.ran) why = "the kernel ended the process";
+        if (got.value < 0) why = std::strerror(static_cast<int>(-got.value));
     };
-    auto const kind = [&](memory what, std::string why) {
-        out.without_memory[static_cast<std::size_t>(what)] = std::move(why);
-    };
-    if (out.where.device_at == 0) kind(memory::device, "no [vvar] in /proc/self/maps");
-    // Each caller is tried on memory that is good: what fails there is not offered at all.
-    for (std::size_t i = 0; i < callers; ++i) {
-        auto const what = static_cast<op>(i);
-        auto const bytes = what == op::peek || what == op::poke ? 8U : page_bytes;
-        script const steps{{op::map, memory::own, 3, arena_page(1), 2 * page_bytes},
-                           {op::store, memory::own, 3, arena_page(1), 2 * page_bytes},
-                           {what, memory::own, 3, arena_page(1), bytes}};
-        auto const got = run_on_linux(steps, folder).back();
-        if (!got.ran) caller(what, "the kernel ended the process");
-        if (got.value < 0) caller(what, std::strerror(static_cast<int>(-got.value)));
+    for (auto i = static_cast<std::size_t>(memory::faults); i < memories; ++i) {
+        auto const of = static_cast<memory>(i);
+        auto const at = is_large(of) ? large_page(0) : arena_page(1);
+        auto const bytes = is_large(of) ? large_bytes : page_bytes;
+        auto const prot = of == memory::file_ro ? 1U : 3U;
+        note(out.without_memory[i], run_on_linux({{op::map, of, prot, at, bytes}}, folder).back());
     }
-    for (auto i = static_cast<std::size_t>(memory::faults);
-         i < static_cast<std::size_t>(memory::device); ++i) {
-        auto const what = static_cast<memory>(i);
-        auto const got =
-            run_on_linux({{op::map, what, 3, arena_page(1), page_bytes}}, folder).back();
-        if (got.value < 0) kind(what, std::strerror(static_cast<int>(-got.value)));
+    auto const kind = [&](memory of) -> auto& {
+        return out.without_memory[static_cast<std::size_t>(of)];
+    };
+    if (out.where.device_at == 0) kind(memory::device) = "no [vvar] in /proc/self/maps";
+    if (out.where.vdso_at == 0) kind(memory::vdso) = "no [vdso] in /proc/self/maps";
+    for (std::size_t i = 0; i < ops; ++i) {
+        auto const steps = probe_of(static_cast<op>(i));
+        auto const& why = kind(steps.front().of);
+        if (!why.empty()) out.without_op[i] = why;
+        if (why.empty()) note(out.without_op[i], run_on_linux(steps, folder).back());
     }
     return out;
 }

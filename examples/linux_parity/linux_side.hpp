@@ -11,7 +11,7 @@ namespace parity {
 
 /// What this kernel offers. An empty reason: it can be measured.
 struct offers {
-    std::array<std::string, callers> without_caller{};
+    std::array<std::string, ops> without_op{};
     std::array<std::string, memories> without_memory{};
     surroundings where{};
     std::string release{};  ///< "Linux 6.18 x86_64"

@@ -10,9 +10,24 @@ namespace parity {
 
 namespace {
 
+/// Which fields a step has beside `at` and `bytes`.
+enum class fields : std::uint8_t {
+    range,          // nothing else
+    none,           // not even these
+    mapping,        // of, prot
+    rights,         // prot
+    source,         // of, and no range
+    source_range,   // of, how
+    target,         // to, to_bytes, how
+    source_target,  // of, to, how
+    end,            // to_bytes
+};
+
 struct op_words {
     std::string_view name;
     std::string_view meaning;
+    area does{area::core};
+    fields has{fields::range};
 };
 constexpr std::array<op_words, ops> op_names{{
     {"tr", "a load"},
@@ -36,27 +51,83 @@ constexpr std::array<op_words, ops> op_names{{
     {"GM", "get_mempolicy(NODE, ADDR)"},
     {"CU", "read(2) from a pipe"},
     {"CF", "write(2) to a pipe"},
-    {"map", "mmap"},
+    {"map", "mmap", area::core, fields::mapping},
     {"unmap", "munmap"},
-    {"protect", "mprotect"},
+    {"protect", "mprotect", area::core, fields::rights},
     {"discard", "MADV_DONTNEED"},
-    {"close", "close(userfaultfd)"},
-    {"fork", "fork; the child does nothing"},
-    {"reap", "all children end"},
+    {"close", "close(userfaultfd)", area::core, fields::source},
+    {"fork", "fork; the child does nothing", area::core, fields::none},
+    {"reap", "all children end", area::core, fields::none},
     {"keep", "vmsplice to a pipe that is read later"},
-    {"drain", "reading that pipe"},
+    {"drain", "reading that pipe", area::core, fields::none},
+    {"register", "IORING_REGISTER_BUFFERS, kept"},
+    {"let_go", "IORING_UNREGISTER_BUFFERS", area::core, fields::none},
+    {"truncate", "ftruncate of what is mapped there", area::core, fields::end},
+    {"awaken", "UFFDIO_WAKE", area::core, fields::source_range},
+    {"guard", "MADV_GUARD_INSTALL", area::advice},
+    {"unguard", "MADV_GUARD_REMOVE", area::advice},
+    {"lazy_free", "MADV_FREE", area::advice},
+    {"dont_fork", "MADV_DONTFORK", area::advice},
+    {"do_fork", "MADV_DOFORK", area::advice},
+    {"wipe_on_fork", "MADV_WIPEONFORK", area::advice},
+    {"keep_on_fork", "MADV_KEEPONFORK", area::advice},
+    {"remove", "MADV_REMOVE", area::advice},
+    {"page_out", "MADV_PAGEOUT", area::advice},
+    {"remap", "mremap", area::remap, fields::target},
+    {"wp_on", "UFFDIO_WRITEPROTECT", area::uffd, fields::source_range},
+    {"wp_off", "UFFDIO_WRITEPROTECT, off", area::uffd, fields::source_range},
+    {"fill", "UFFDIO_COPY", area::uffd, fields::source_range},
+    {"zero", "UFFDIO_ZEROPAGE", area::uffd, fields::source_range},
+    {"go_on", "UFFDIO_CONTINUE", area::uffd, fields::source_range},
+    {"poison", "UFFDIO_POISON", area::uffd, fields::source_range},
+    {"move", "UFFDIO_MOVE", area::uffd, fields::source_target},
+    {"unregister", "UFFDIO_UNREGISTER", area::uffd, fields::source_range},
+    {"collapse", "MADV_COLLAPSE", area::large},
 }};
-constexpr std::array<std::string_view, memories> memory_names{
-    "own",       "shared",    "faults",        "faults_bus", "faults_user", "secret", "memfd",
-    "memfd_own", "memfd_end", "memfd_end_own", "file",       "file_own",    "stack",  "device"};
+struct memory_words {
+    std::string_view name;
+    area maps{area::core};
+};
+constexpr std::array<memory_words, memories> memory_names{{
+    {"own"},
+    {"shared"},
+    {"faults"},
+    {"faults_bus"},
+    {"faults_user"},
+    {"faults_wp", area::uffd},
+    {"faults_shared", area::uffd},
+    {"faults_minor", area::uffd},
+    {"secret"},
+    {"memfd"},
+    {"memfd_own"},
+    {"memfd_end"},
+    {"memfd_end_own"},
+    {"file"},
+    {"file_own"},
+    {"file_ro", area::special},
+    {"dev_zero", area::special},
+    {"droppable", area::advice},
+    {"stack"},
+    {"ring", area::special},
+    {"perf", area::special},
+    {"large", area::large},
+    {"hugetlb", area::large},
+    {"hugetlb_shared", area::large},
+    {"vdso", area::special},
+    {"device"},
+}};
+op_words const& words_of(op what) { return op_names[static_cast<std::size_t>(what)]; }
 
 std::string place(std::uint64_t at) {
     std::ostringstream out;
-    if (at < arena_start || at > arena_page(arena_pages)) {
+    auto const in_large = at >= large_arena_start && at <= large_page(large_arena_pages);
+    auto const in_small = at >= arena_start && at <= arena_page(arena_pages);
+    if (!in_large && !in_small) {
         out << "0x" << std::hex << at;
         return out.str();
     }
-    out << (at - arena_start) / page_bytes;
+    if (in_large) out << 'L';
+    out << (at - (in_large ? large_arena_start : arena_start)) / page_bytes;
     if (at % page_bytes != 0) out << "+" << at % page_bytes;
     return out.str();
 }
@@ -71,12 +142,14 @@ bool read_number(std::string_view text, std::uint64_t& out) {
 
 bool read_place(std::string_view text, std::uint64_t& out) {
     if (text.starts_with("0x")) return read_number(text, out);
+    auto const in_large = text.starts_with('L');
+    if (in_large) text.remove_prefix(1);
     auto const plus = text.find('+');
     std::uint64_t page = 0;
     std::uint64_t offset = 0;
     if (!read_number(text.substr(0, plus), page)) return false;
     if (plus != text.npos && !read_number(text.substr(plus + 1), offset)) return false;
-    out = arena_page(page) + offset;
+    out = (in_large ? large_page(page) : arena_page(page)) + offset;
     return true;
 }
 
@@ -91,6 +164,14 @@ std::string rights(unsigned prot) {
 bool read_field(std::string_view key, std::string_view value, step& out) {
     if (key == "at") return read_place(value, out.at);
     if (key == "bytes") return read_number(value, out.bytes);
+    if (key == "to") return read_place(value, out.to);
+    if (key == "to_bytes") return read_number(value, out.to_bytes);
+    if (key == "how") {
+        std::uint64_t how = 0;
+        auto const read = read_number(value, how);
+        out.how = static_cast<unsigned>(how);
+        return read;
+    }
     if (key == "prot") {
         out.prot = 0;
         if (value == "none") return true;
@@ -103,25 +184,37 @@ bool read_field(std::string_view key, std::string_view value, step& out) {
     }
     if (key != "of") return false;
     for (std::size_t i = 0; i < memories; ++i) {
-        if (memory_names[i] == value) return out.of = static_cast<memory>(i), true;
+        if (memory_names[i].name == value) return out.of = static_cast<memory>(i), true;
     }
     return false;
 }
 
 }  // namespace
 
-std::string_view name_of(op what) { return op_names[static_cast<std::size_t>(what)].name; }
-std::string_view name_of(memory what) { return memory_names[static_cast<std::size_t>(what)]; }
-std::string_view meaning_of(op what) { return op_names[static_cast<std::size_t>(what)].meaning; }
+std::string_view name_of(op what) { return words_of(what).name; }
+std::string_view meaning_of(op what) { return words_of(what).meaning; }
+bool names_server(op what) {
+    auto const has = words_of(what).has;
+    return has == fields::source || has == fields::source_range || has == fields::source_target;
+}
+area area_of(op what) { return words_of(what).does; }
+std::string_view name_of(memory what) { return memory_names[static_cast<std::size_t>(what)].name; }
+area area_of(memory what) { return memory_names[static_cast<std::size_t>(what)].maps; }
 
 std::string to_text(step const& one) {
+    auto const has = words_of(one.what).has;
     std::ostringstream out;
     out << name_of(one.what);
-    if (one.what == op::map || one.what == op::close_faults) out << " of=" << name_of(one.of);
-    if (one.what == op::map || one.what == op::protect) out << " prot=" << rights(one.prot);
-    auto const bare = one.what == op::close_faults || one.what == op::fork ||
-                      one.what == op::reap || one.what == op::drain;
-    if (!bare) out << " at=" << place(one.at) << " bytes=" << one.bytes;
+    auto const source = has == fields::source || has == fields::mapping ||
+                        has == fields::source_range || has == fields::source_target;
+    if (source) out << " of=" << name_of(one.of);
+    if (has == fields::mapping || has == fields::rights) out << " prot=" << rights(one.prot);
+    if (has == fields::none || has == fields::source) return out.str();
+    out << " at=" << place(one.at) << " bytes=" << one.bytes;
+    if (has == fields::target || has == fields::source_target) out << " to=" << place(one.to);
+    if (has == fields::target || has == fields::end) out << " to_bytes=" << one.to_bytes;
+    if (has == fields::target || has == fields::source_range || has == fields::source_target)
+        out << " how=" << one.how;
     return out.str();
 }
 
@@ -166,6 +259,13 @@ std::uint64_t digest(std::span<std::byte const> bytes, std::uint64_t before) {
         before = (before ^ static_cast<std::uint64_t>(byte)) * 1099511628211U;
     }
     return before;
+}
+
+std::uint64_t digest_of_page(std::span<std::byte const> page, std::uint64_t number,
+                             std::uint64_t before) {
+    static constexpr std::array<std::byte, page_bytes> zeroes{};
+    auto const what = (before ^ number) * 1099511628211U;
+    return std::memcmp(page.data(), zeroes.data(), page.size()) == 0 ? what : digest(page, what);
 }
 
 void fill_pattern(std::span<std::byte> bytes, std::uint64_t seed) {

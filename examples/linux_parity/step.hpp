@@ -43,39 +43,95 @@ enum class op : std::uint8_t {
     protect,
     discard,
     close_faults,
-    fork,   // a child that sits there, with all memory shared by copy-on-write
-    reap,   // all children end
-    keep,   // vmsplice into a pipe that is not read yet
-    drain,  // reads it
+    fork,              // a child that sits there, with all memory shared by copy-on-write
+    reap,              // all children end
+    keep,              // vmsplice into a pipe that is not read yet
+    drain,             // reads it
+    register_buffers,  // io_uring keeps the range pinned
+    let_go,            // and not any more
+    truncate,   // the object mapped at `at` ends behind so many of the mapping's pages: to_bytes
+    awaken,     // UFFDIO_WAKE
+    guard,      // MADV_GUARD_INSTALL; from here on linux_advice, model_advice
+    unguard,    // MADV_GUARD_REMOVE
+    lazy_free,  // MADV_FREE
+    dont_fork,
+    do_fork,
+    wipe_on_fork,
+    keep_on_fork,
+    remove,    // MADV_REMOVE
+    page_out,  // MADV_PAGEOUT
+    remap,     // mremap: from at/bytes to to/to_bytes, `how` is its flags; linux_remap, model_remap
+    wp_on,     // UFFDIO_WRITEPROTECT; from here on linux_uffd, model_uffd. `of`: whose descriptor
+    wp_off,
+    fill,        // UFFDIO_COPY of 'f'
+    zero,        // UFFDIO_ZEROPAGE
+    go_on,       // UFFDIO_CONTINUE
+    poison,      // UFFDIO_POISON
+    move,        // UFFDIO_MOVE: at/bytes is the source, `to` the destination
+    unregister,  // UFFDIO_UNREGISTER
+    collapse,    // MADV_COLLAPSE; linux_large, model_large
 };
 inline constexpr std::size_t callers = static_cast<std::size_t>(op::map);
-inline constexpr std::size_t ops = static_cast<std::size_t>(op::drain) + 1;
+inline constexpr std::size_t ops = static_cast<std::size_t>(op::collapse) + 1;
+
+/// Which pair of files does a step.
+enum class area : std::uint8_t { core, advice, remap, uffd, large, special };
 
 /// What `map` maps.
 enum class memory : std::uint8_t {
-    own,            ///< private anonymous
-    shared,         ///< shared anonymous
-    faults,         ///< private, with a userfaultfd whose pager fills pages with 'u'
-    faults_bus,     ///< with UFFD_FEATURE_SIGBUS
-    faults_user,    ///< with UFFD_USER_MODE_ONLY
-    secret,         ///< memfd_secret
-    memfd,          ///< shared, an object with contents
-    memfd_own,      ///< the same, private
-    memfd_end,      ///< shared, the object ends in the middle of the mapping
-    memfd_end_own,  ///< the same, private
-    file,           ///< shared, a file on a disk, its pages cached
-    file_own,       ///< the same, private
-    stack,          ///< private, MAP_GROWSDOWN
-    device,         ///< the process's own [vvar], wherever it is
+    own,             ///< private anonymous
+    shared,          ///< shared anonymous
+    faults,          ///< private, with a userfaultfd whose pager fills pages with 'u'
+    faults_bus,      ///< with UFFD_FEATURE_SIGBUS
+    faults_user,     ///< with UFFD_USER_MODE_ONLY
+    faults_wp,       ///< private, missing and write-protect mode; the pager lifts the protection
+    faults_shared,   ///< shared memory, missing mode
+    faults_minor,    ///< shared memory, its pages in a memfd, minor mode; the pager goes on
+    secret,          ///< memfd_secret
+    memfd,           ///< shared, an object with contents
+    memfd_own,       ///< the same, private
+    memfd_end,       ///< shared, the object ends in the middle of the mapping
+    memfd_end_own,   ///< the same, private
+    file,            ///< shared, a file on a disk, its pages cached
+    file_own,        ///< the same, private
+    file_ro,         ///< shared, a file that is open for reading only
+    dev_zero,        ///< private, /dev/zero
+    droppable,       ///< MAP_DROPPABLE
+    stack,           ///< private, MAP_GROWSDOWN
+    ring,            ///< the submission ring of an io_uring
+    perf,            ///< the ring of a perf event
+    large,           ///< private, advised to be large; in the large arena
+    hugetlb,         ///< private hugetlb pages; in the large arena
+    hugetlb_shared,  ///< the same, shared
+    vdso,            ///< the process's own [vdso], wherever it is
+    device,          ///< the process's own [vvar], wherever it is
 };
 inline constexpr std::size_t memories = static_cast<std::size_t>(memory::device) + 1;
+/// Has it a userfaultfd of its own?
+inline constexpr bool has_faults(memory of) {
+    return of >= memory::faults && of <= memory::faults_minor;
+}
+inline constexpr std::size_t fault_servers = 6;
+inline constexpr std::size_t fault_server_of(memory of) {
+    return static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults);
+}
+/// Does it live in the large arena?
+inline constexpr bool is_large(memory of) {
+    return of >= memory::large && of <= memory::hugetlb_shared;
+}
+/// Is it there already, at an address of its own?
+inline constexpr bool has_own_place(memory of) { return of >= memory::vdso; }
 /// Is there an object behind it that is made with it?
-inline constexpr bool has_object(memory of) {
-    return of >= memory::memfd && of <= memory::file_own;
+inline constexpr bool has_object(memory of) { return of >= memory::memfd && of <= memory::file_ro; }
+/// Is it a file on a disk?
+inline constexpr bool is_on_disk(memory of) {
+    return of == memory::file || of == memory::file_own || of == memory::file_ro;
 }
 inline constexpr bool is_shared(memory of) {
     return of == memory::shared || of == memory::secret || of == memory::memfd ||
-           of == memory::memfd_end || of == memory::file;
+           of == memory::memfd_end || of == memory::file || of == memory::file_ro ||
+           of == memory::faults_shared || of == memory::faults_minor || of == memory::ring ||
+           of == memory::perf || of == memory::hugetlb_shared;
 }
 /// How many bytes of a mapping of `bytes` bytes its object has.
 inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
@@ -83,11 +139,21 @@ inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
     return ends ? bytes / page_bytes / 2 * page_bytes : bytes;
 }
 
+/// Its size after `truncate`. A file on a disk only shrinks: how many pages the kernel reads ahead
+/// behind its old end is nobody's promise.
+inline constexpr std::uint64_t size_after(memory of, std::uint64_t before, std::uint64_t wanted) {
+    return is_on_disk(of) && wanted > before ? before : wanted;
+}
+
 /// A short name, as the grid and the scripts spell it.
 std::string_view name_of(op what);
 std::string_view name_of(memory what);
 /// What the name stands for, in words.
 std::string_view meaning_of(op what);
+area area_of(op what);
+/// Is its `of` a userfaultfd's?
+bool names_server(op what);
+area area_of(memory of);
 
 /// One step. Addresses are absolute; the arena is what most of them point to.
 struct step {
@@ -96,12 +162,16 @@ struct step {
     unsigned prot{3};        ///< for map and protect: 1 read, 2 write, 4 execute
     std::uint64_t at{0};
     std::uint64_t bytes{0};
+    std::uint64_t to{0};        ///< where to, for steps that move something
+    std::uint64_t to_bytes{0};  ///< how much is to be there
+    unsigned how{0};            ///< flags of the call, for steps that have some
 
     friend bool operator==(step const&, step const&) = default;
 };
 using script = std::vector<step>;
 
-/// "PR at=3+100 bytes=5000", with addresses in pages of the arena where they lie in it.
+/// "PR at=3+100 bytes=5000", with addresses in pages of the arena where they lie in it; "L512" is
+/// page 512 of the large arena.
 std::string to_text(step const& one);
 /// The inverse. False: not a step.
 bool from_text(std::string_view line, step& out);
@@ -114,18 +184,32 @@ inline constexpr std::uint64_t most_bytes = 16 * page_bytes;
 inline constexpr std::uint64_t arena_page(std::uint64_t number) {
     return arena_start + number * page_bytes;
 }
+/// What a step answers that has put a mapping outside of the arena.
+inline constexpr std::int64_t place_elsewhere = 1000;
+/// And where large pages live: room for four of them.
+inline constexpr std::uint64_t large_bytes = 512 * page_bytes;
+inline constexpr std::uint64_t large_arena_start = arena_start + (std::uint64_t{1} << 30U);
+inline constexpr std::uint64_t large_arena_pages = 4 * 512;
+inline constexpr std::uint64_t large_page(std::uint64_t number) {
+    return large_arena_start + number * page_bytes;
+}
 
 /// How a step ended, and how it left the arena.
 struct answer {
-    std::int64_t value{0};      ///< as the system call: a count, 0, or -errno
-    std::int32_t signal{0};     ///< a load or store was answered by this signal
-    std::int32_t code{0};       ///< and this si_code
-    std::uint32_t events{0};    ///< of the userfaultfd
-    std::uint32_t faults{0};    ///< minor faults
-    std::uint64_t bytes{0};     ///< digest of what was read
-    std::uint64_t present{0};   ///< bit n: page n of the arena is mapped
-    std::uint64_t contents{0};  ///< digest of the arena's present pages
+    std::int64_t value{0};            ///< as the system call: a count, 0, or -errno
+    std::int32_t signal{0};           ///< a load or store was answered by this signal
+    std::int32_t code{0};             ///< and this si_code
+    std::uint32_t events{0};          ///< of the userfaultfd
+    std::uint32_t faults{0};          ///< minor faults
+    std::uint32_t pinned{0};          ///< pages pinned meanwhile, by everybody on the machine
+    std::uint32_t unpinned{0};        ///< and let go
+    std::uint64_t bytes{0};           ///< digest of what was read
+    std::uint64_t present{0};         ///< bit n: page n of the arena is mapped
+    std::uint64_t contents{0};        ///< digest of the arena's present pages
+    std::uint64_t large{0};           ///< how many pages of the large arena are mapped
+    std::uint64_t large_contents{0};  ///< digest of these pages
     bool ran{false};
+    bool counts_pins{false};
 
     friend bool operator==(answer const&, answer const&) = default;
 };
@@ -136,6 +220,9 @@ std::string to_text(answer const& one);
 /// A running checksum (FNV-1a).
 std::uint64_t digest(std::span<std::byte const> bytes,
                      std::uint64_t before = 14695981039346656037U);
+/// A page of the large arena: its number and contents; a page of zeroes only counts as such.
+std::uint64_t digest_of_page(std::span<std::byte const> page, std::uint64_t number,
+                             std::uint64_t before);
 /// The bytes that the step number `seed` writes, from `from` on.
 void fill_pattern(std::span<std::byte> bytes, std::uint64_t seed);
 

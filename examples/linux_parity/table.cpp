@@ -61,8 +61,8 @@ void print_reasons(std::ostream& out, grid const& of) {
             out << "not modelled: " << row.name << " (" << row.not_modelled << ")\n";
         }
     }
-    for (std::size_t i = 0; i < callers; ++i) {
-        auto const& why = of.machine.without_caller[i];
+    for (std::size_t i = 0; i < ops; ++i) {
+        auto const& why = of.machine.without_op[i];
         if (!why.empty()) {
             out << "not offered by this kernel: " << name_of(static_cast<op>(i)) << " (" << why
                 << ")\n";

@@ -117,6 +117,7 @@ requires std::same_as<typename T::format, F>
 class page_table;  // page_table.hpp
 
 // 6 space/
+enum class frame_mobility : std::uint8_t;  // frame.hpp
 template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
@@ -164,8 +165,10 @@ enum class page_marker : std::uint8_t;  // page_marker.hpp
 // split_folio.hpp: split_folio_at, share_zeroes_at
 template<class Space>
 class taken_page;  // taken_page.hpp
+// numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -216,6 +219,13 @@ template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
 class custom_source;  // custom_source.hpp
+struct special_page;  // special.hpp
+template<class Space>
+class special_source;  // special.hpp
+template<class Space>
+class special_frames;  // special.hpp
+template<class Space>
+class special_numbers;  // special.hpp; and insert_page, insert_number
 template<class Space>
 class dispatch;  // dispatch.hpp
 template<Machine M, class Node>
@@ -234,6 +244,8 @@ class fast_operation;  // fast_operation.hpp
 template<class L, class H, PageWalker W, class F, Observer O>
 struct composition;  // compose.hpp
 class gup_output;    // gup.hpp
+template<class Mm>
+struct longterm_mover;  // longterm.hpp
 // gup.hpp       gup, gup_locked, gup_unlocked, pin, pin_locked, pin_unlocked
 // gup_fast.hpp  gup_fast, gup_fast_only, pin_fast, pin_fast_only
 // remote.hpp    gup_remote, pin_remote

@@ -25,10 +25,10 @@ namespace mmhold {
 ///
 /// By the vma's source, if it has one: userfault, blocking, custom_source, hugetlb. Else by its
 /// object, if it has one: file_backed. Else by its kind: anonymous memory, heap, stack, and shared
-/// memory without a file: anonymous. Every other kind – vdso and vvar, the vsyscall page, files
-/// without an object – has no model: what is mapped is handled like any present page (a write to a
-/// private vdso page makes a copy), but nothing new is mapped: bad_address. Device memory (io,
-/// pfnmap), and hugetlb without a hugetlb_object: bad_address always.
+/// memory without a file: anonymous. Every other kind – vdso and vvar, files without an object –
+/// and device memory (io, pfnmap) whose driver has named no source (special.hpp): what is mapped is
+/// handled like any present page (a write to a private vdso page makes a copy), but nothing new is
+/// mapped: bad_address. hugetlb without a hugetlb_object: bad_address always.
 ///
 /// A fault with fault_flag::user is checked against the vma's permissions (permitted_by_vma);
 /// without, the caller has done so, or may overrule them. Blocks where the source blocks. A cheap
@@ -61,8 +61,6 @@ public:
         if (by_user && !permitted_by_vma(area, site->flags)) {
             return outcome::failed(errc::bad_address);
         }
-        constexpr vma_flags no_model{vma_flag::io, vma_flag::pfnmap};
-        if (area.flags.has_any(no_model)) return outcome::failed(errc::bad_address);
         if (area.source != nullptr) return ask(*area.source, *site, authority, me);
         if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
         if (area.object != nullptr) return file_backed_.answer(*site, authority, me);
@@ -74,6 +72,7 @@ public:
 
 private:
     [[nodiscard]] static constexpr bool starts_out_zero(vma const& area) noexcept {
+        if (area.flags.has_any({vma_flag::io, vma_flag::pfnmap})) return false;
         switch (area.kind) {
             case vma_kind::anonymous:
             case vma_kind::stack:

@@ -4,6 +4,7 @@
 #include <mmhold/machine/machine.hpp>
 #include <mmhold/vocab/flag_set.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,6 +29,12 @@ enum class frame_attribute : std::uint8_t {
     hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
 };
 using frame_attributes = flag_set<frame_attribute>;
+
+/// Must a frame be one that a pin may keep for ever, or may it come from the movable zone?
+enum class frame_mobility : std::uint8_t {
+    movable,  ///< from the movable zone, as long as there is one with room: what user pages are
+    fixed,    ///< never from there
+};
 
 /// What a grab asks of the frame beyond its being alive.
 enum class grab_rule : std::uint8_t {
@@ -114,6 +121,26 @@ struct frame_state {
 
 private:
     static constexpr unsigned attribute_shift = 16;
+};
+
+/// A sum of several words, so that cpus which count for different pages do not meet.
+template<Machine M>
+class striped_counter {
+public:
+    constexpr void add(std::uint32_t which, std::uint32_t n) noexcept {
+        (void)stripes_[which % stripes_.size()].word.fetch_add(n, relaxed);
+    }
+    [[nodiscard]] constexpr std::uint64_t sum() const noexcept {
+        std::uint64_t all = 0;
+        for (auto const& some : stripes_) all += some.word.load(relaxed);
+        return all;
+    }
+
+private:
+    struct alignas(64) stripe {
+        typename M::template atomic<std::uint64_t> word{};
+    };
+    std::array<stripe, 16> stripes_{};
 };
 
 /// What the pool knows about one frame; all zero is a free frame outside of every list. Frames are

@@ -35,7 +35,6 @@
 #include <mmhold/vocab/result.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -54,16 +53,22 @@ class frame_pool : public frame_table<M> {
     using typename table::frame;
 
 public:
-    /// `capacity` free frames numbered from `first` on, and behind them the zero page. If memory is
-    /// exhausted or the numbers do not fit the pool is not valid(), and allocate() answers
-    /// no_memory.
+    /// `capacity` free frames numbered from `first` on, and behind them the zero page. The last
+    /// `movable` of them are the movable zone (ZONE_MOVABLE): what is allocated there is
+    /// longterm_forbidden. If memory is exhausted or the numbers do not fit the pool is not
+    /// valid(), and allocate() answers no_memory.
     constexpr explicit frame_pool(page_count capacity, frame_bytes bytes = frame_bytes::none,
                                   pfn first = pfn{std::uint64_t{1} << 20U},
-                                  pin_statistics statistics = pin_statistics::kept)
+                                  pin_statistics statistics = pin_statistics::kept,
+                                  page_count movable = {})
         : table{capacity.value <= max_capacity ? static_cast<std::uint32_t>(capacity.value) : 0,
                 first},
           statistics_{statistics},
-          free_{table::frames(), first.value, table::valid() ? table::capacity() : 0} {
+          fixed_{static_cast<std::uint32_t>(
+              table::capacity() - std::min<std::uint64_t>(movable.value, table::capacity()))},
+          free_{table::frames(), first.value, table::valid() ? fixed_ : 0},
+          movable_{table::valid() ? table::frames() + fixed_ : nullptr, first.value + fixed_,
+                   table::capacity() - fixed_} {
         M::name(&lock_, "frame pool lock");
         if (capacity.value > max_capacity || !table::valid()) return;
         if (bytes == frame_bytes::owned && !create_bytes()) return;
@@ -81,12 +86,17 @@ public:
     [[nodiscard]] constexpr bool valid() const noexcept { return usable_; }
 
     /// 2^order consecutive frames, aligned to their number, as one folio with one reference, which
-    /// is the caller's. Bytes are zero. Errors: no_memory; invalid_argument for an order above
-    /// max_frame_order or a kind that nobody can allocate (free, zero).
-    [[nodiscard]] constexpr result<pfn> allocate(frame_kind kind, unsigned order = 0) noexcept {
+    /// is the caller's. Bytes are zero. User pages – anonymous, page_cache – come from the movable
+    /// zone first, unless they are to be `fixed`; others never do. Errors: no_memory;
+    /// invalid_argument for an order above max_frame_order or a kind that nobody can allocate
+    /// (free, zero).
+    [[nodiscard]] constexpr result<pfn> allocate(
+        frame_kind kind, unsigned order = 0,
+        frame_mobility where = frame_mobility::movable) noexcept {
         auto const legal = kind != frame_kind::free && kind != frame_kind::zero;
         if (order > max_frame_order || !legal) return errc::invalid_argument;
-        return allocate_any(kind, order);
+        auto const user = kind == frame_kind::anonymous || kind == frame_kind::page_cache;
+        return allocate_any(kind, order, user ? where : frame_mobility::fixed);
     }
 
     /// The large zero folio, of 2^order pages: zeroes that every reader may share, as the zero page
@@ -100,7 +110,7 @@ public:
         // (frame.zero_folio_set).
         auto seen = zero_folio_.load(acquire("frame.zero_folio"));
         if (seen == 0) {
-            auto const fresh = allocate_any(frame_kind::zero, order);
+            auto const fresh = allocate_any(frame_kind::zero, order, frame_mobility::fixed);
             if (!fresh) return fresh;
             auto const mine = table::index(*fresh) + 1;
             // (frame.zero_folio_set) acq_rel: whoever finds the folio finds it set up, and who
@@ -303,18 +313,10 @@ public:
 
     /// How the pool is doing.
     [[nodiscard]] constexpr frame_statistics statistics() const noexcept {
-        return {table::capacity(), free_count_.load(relaxed), sum(acquired_), sum(released_)};
+        return {table::capacity(), free_count_.load(relaxed), acquired_.sum(), released_.sum()};
     }
 
 private:
-    using counter = typename M::template atomic<std::uint64_t>;
-
-    // Several words, so that cpus which pin different pages do not meet here.
-    struct alignas(64) stripe {
-        counter pages{};
-    };
-    using stripes = std::array<stripe, 16>;
-
     static constexpr std::uint64_t max_capacity = detail::no_frame - 1;
 
     [[nodiscard]] static constexpr std::uint32_t pages_of(unsigned order) noexcept {
@@ -403,12 +405,13 @@ private:
             lives.store(lives.load(relaxed) + 1, relaxed);
         }
         spin_guard const guard{lock_};
-        free_.give(head, order);
+        head < fixed_ ? free_.give(head, order) : movable_.give(head - fixed_, order);
         free_count_.store(free_count_.load(relaxed) + pages_of(order), relaxed);
     }
 
-    [[nodiscard]] constexpr result<pfn> allocate_any(frame_kind kind, unsigned order) noexcept {
-        auto const head = take_free(order);
+    [[nodiscard]] constexpr result<pfn> allocate_any(frame_kind kind, unsigned order,
+                                                       frame_mobility where) noexcept {
+        auto const head = take_free(order, where);
         if (head == detail::no_frame) return errc::no_memory;
         set_up(head, kind, order);
         // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
@@ -418,21 +421,29 @@ private:
         return table::pfn_at(head);
     }
 
-    [[nodiscard]] constexpr std::uint32_t take_free(unsigned order) noexcept {
+    [[nodiscard]] constexpr std::uint32_t take_free(unsigned order, frame_mobility where) noexcept {
         if (!usable_) return detail::no_frame;
         spin_guard const guard{lock_};
-        auto const head = free_.take(order);
+        auto head = detail::no_frame;
+        if (where == frame_mobility::movable && fixed_ != table::capacity()) {
+            head = movable_.take(order);
+            if (head != detail::no_frame) head += fixed_;
+        }
+        if (head == detail::no_frame) head = free_.take(order);
         if (head == detail::no_frame) return head;
         free_count_.store(free_count_.load(relaxed) - pages_of(order), relaxed);
         return head;
     }
 
     constexpr void set_up(std::uint32_t head, frame_kind kind, unsigned order) noexcept {
+        auto const zone =
+            head < fixed_ ? 0 : detail::frame_state::with(frame_attribute::longterm_forbidden);
         for (std::uint32_t behind = 0; behind < pages_of(order); ++behind) {
             auto& page = table::at(head + behind);
             if (page.generation.load(relaxed) != 0) clean(table::pfn_at(head + behind));
             page.behind_head.store(behind, relaxed);
-            page.state.store(detail::frame_state::make(kind, behind == 0 ? order : 0), relaxed);
+            auto const own = detail::frame_state::make(kind, behind == 0 ? order : 0);
+            page.state.store(behind == 0 ? own | zone : own, relaxed);
         }
     }
 
@@ -467,25 +478,22 @@ private:
         return bytes_ != nullptr;
     }
 
-    constexpr void count(stripes& which, std::uint32_t head, std::uint32_t pages) noexcept {
-        if (statistics_ == pin_statistics::off) return;
-        (void)which[head % which.size()].pages.fetch_add(pages, relaxed);
-    }
-    [[nodiscard]] static constexpr std::uint64_t sum(stripes const& which) noexcept {
-        std::uint64_t pages = 0;
-        for (auto const& some : which) pages += some.pages.load(relaxed);
-        return pages;
+    constexpr void count(detail::striped_counter<M>& which, std::uint32_t head,
+                         std::uint32_t pages) noexcept {
+        if (statistics_ == pin_statistics::kept) which.add(head, pages);
     }
 
     pin_statistics statistics_;
     bool usable_{false};
     std::byte* bytes_{nullptr};
     spin_lock<M> lock_{};
+    std::uint32_t fixed_;  // index of the movable zone's first frame
     detail::free_frames<M> free_ MMHOLD_GUARDED_BY(lock_);
+    detail::free_frames<M> movable_ MMHOLD_GUARDED_BY(lock_);
     typename M::template atomic<std::uint64_t> free_count_{};  // written under lock_
     typename M::template atomic<std::uint32_t> zero_folio_{};  // its index + 1; 0: not yet
-    stripes acquired_{};
-    stripes released_{};
+    detail::striped_counter<M> acquired_{};
+    detail::striped_counter<M> released_{};
 };
 
 }  // namespace mmhold

@@ -80,7 +80,8 @@ public:
           slots_{M::template create_array<slot>(static_cast<std::size_t>(count))} {
         M::name(&lock_, "hugetlb pool lock");
         for (; slots_ != nullptr && count_ < count; ++count_) {
-            auto const folio = frames_.allocate(frame_kind::anonymous, order_);
+            auto const folio =
+                frames_.allocate(frame_kind::anonymous, order_, frame_mobility::fixed);
             if (!folio) return;
             frames_.pass_reference(*folio);
             slots_[count_].folio = *folio;

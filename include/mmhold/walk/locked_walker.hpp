@@ -76,7 +76,7 @@ public:
     constexpr void seek(cursor& walk, walk_request const& request, witness& held) const noexcept {
         walk.request_ = request;
         if (auto const refused = enter_area(walk, held); refused != errc::ok) {
-            return finish(walk, walk_answer::refuse(refused));
+            return finish(walk, without_area(walk, refused));
         }
         if (request.how == holding::pin) space_.set_has_pinned();
         if (!walk.inside_) walk.inside_.emplace(me_);
@@ -117,6 +117,17 @@ private:
         if (refused == errc::ok) return errc::ok;
         walk.area_.reset();
         return populating ? errc::invalid_argument : refused;
+    }
+
+    /// The gate page can be read though it has no vma (§2.3 item 2); MADV_POPULATE does not see it.
+    [[nodiscard]] constexpr walk_answer without_area(cursor const& walk,
+                                                     errc refused) const noexcept {
+        auto const& request = walk.request_;
+        auto const gate = space_.gate_page(request.at);
+        auto const beyond = request.flags.has_any({gup_flag::write, gup_flag::madv_populate});
+        if (!gate || beyond) return walk_answer::refuse(refused);
+        auto const got = space_.frames().try_grab(*gate, 1, request.how);
+        return got ? walk_answer::found(*gate, 1) : walk_answer::refuse(errc::no_memory);
     }
 
     /// A core dump does not want to fill holes: no table at all is its "nothing here" (§1.2,

@@ -19,6 +19,7 @@ generator::generator(std::uint64_t seed, menu from)
 
 script generator::next() {
     script out;
+    large_ = false;
     auto const first = 1 + below(3);
     auto const steps = first + 3 + below(16);
     while (out.size() < steps) {
@@ -29,6 +30,14 @@ script generator::next() {
     return out;
 }
 
+/// Small pages, or a few around the ends of large ones where there are such.
+std::uint64_t generator::some_page() {
+    auto const in_large = large_ && one_in(2);
+    if (!in_large) return arena_page(below(pages_in_use));
+    constexpr std::array<std::uint64_t, 6> inside{0, 0, 1, 255, 510, 511};
+    return large_page(512 * below(4) + inside[below(inside.size())]);
+}
+
 step generator::mapping() {
     constexpr std::array<unsigned, 10> rights{3, 3, 3, 3, 3, 1, 2, 0, 5, 4};
     step one{op::map};
@@ -37,29 +46,61 @@ step generator::mapping() {
     auto const pages = 1 + below(5);
     one.at = arena_page(below(pages_in_use));
     one.bytes = pages * page_bytes;
+    if (is_large(one.of)) {
+        large_ = true;
+        one.at = large_page(512 * below(4));
+        one.bytes = large_bytes * (1 + below(2));
+    }
     return one;
 }
 
+/// Half of all changes are those that every script needs.
 step generator::change() {
-    step one{from_.changes[below(from_.changes.size())]};
-    if (one.what == op::map) return mapping();
-    if (one.what == op::fork && one_in(2)) return mapping();
-    if (one.what == op::keep) one.bytes = some_length(), one.at = arena_page(below(pages_in_use));
-    if (one.what >= op::fork) return one;
-    if (one.what == op::close_faults) {
+    auto what = from_.changes[below(from_.changes.size())];
+    for (int tries = 0; tries < 20 && one_in(2) && area_of(what) != area::core; ++tries) {
+        what = from_.changes[below(from_.changes.size())];
+    }
+    step one{what};
+    if (what == op::map || (what == op::fork && one_in(2))) return mapping();
+    one.prot = static_cast<unsigned>(one_in(2) ? 3 : below(8));
+    one.at = some_page();
+    one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
+    if (large_ && one_in(4)) one.bytes = large_bytes;
+    if (what == op::close_faults) {
         constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
         one.of = servers[below(servers.size())];
-        return one;
+    } else if (what == op::keep || what == op::register_buffers) {
+        one.bytes = some_length();
+    } else if (what == op::truncate) {
+        one.to_bytes = below(6) * page_bytes + (one_in(2) ? 0 : below(page_bytes));
     }
-    one.prot = static_cast<unsigned>(one_in(2) ? 3 : below(8));
-    one.at = arena_page(below(pages_in_use));
-    one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
+    add_target(one);
     return one;
+}
+
+/// Where to, and with which flags, for the steps that say so.
+void generator::add_target(step& one) {
+    if (area_of(one.what) == area::uffd || one.what == op::awaken) {
+        constexpr std::array servers{memory::faults, memory::faults_wp, memory::faults_wp,
+                                     memory::faults_shared, memory::faults_minor};
+        one.of = servers[below(servers.size())];
+        one.how = static_cast<unsigned>(below(2));
+        one.to = some_page();
+    }
+    if (one.what != op::remap) return;
+    // MREMAP_MAYMOVE | FIXED | DONTUNMAP, and some that contradict each other
+    constexpr std::array<unsigned, 12> flags{0, 0, 1, 3, 3, 3, 3, 5, 7, 7, 2, 4};
+    one.how = flags[below(flags.size())];
+    one.to = some_page();
+    one.to_bytes = one_in(2) ? one.bytes : (1 + below(5)) * page_bytes;
+    if (one_in(8)) one.bytes = 0;  // of a shared mapping: it is mapped once more
+    if (one_in(20)) one.to += 1 + below(page_bytes - 1);
+    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(40);
 }
 
 step generator::call() {
     step one{from_.calls[below(from_.calls.size())]};
-    auto const page = arena_page(below(pages_in_use));
+    auto const page = some_page();
     switch (one.what) {
         case op::peek:
         case op::poke:
@@ -95,7 +136,8 @@ std::uint64_t generator::some_length() {
 
 /// Arguments that are refused, or should be.
 void generator::spoil(step& one) {
-    if (one.what == op::map || one.what >= op::close_faults) return;
+    auto const bare = one.what >= op::close_faults && area_of(one.what) == area::core;
+    if (one.what == op::map || bare) return;
     auto const changes_layout = one.what > op::map;
     constexpr std::array<std::uint64_t, 7> strange{0x1000,
                                                    0x00007ffffffff000U,
@@ -113,9 +155,9 @@ void generator::spoil(step& one) {
     if (changes_layout) {
         one.at += 1 + below(page_bytes - 1);
     } else if (direct) {
-        // Of the memory's alignment the driver decides (deviations.cpp), of a write's length the
-        // file system, and not always in the same way.
-        if (one.what == op::direct_read) one.bytes ^= below(8);
+        // Of the memory's alignment the driver decides (deviations.cpp), of a length's the file
+        // system, and not always in the same way: it may look at the memory first.
+        return;
     } else {
         one.at ^= below(8);
     }

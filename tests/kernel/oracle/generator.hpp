@@ -16,7 +16,7 @@ namespace oracle {
 /// What scripts are made of.
 struct menu {
     std::vector<parity::op> calls{};      ///< callers of gup
-    std::vector<parity::op> changes{};    ///< map, unmap, protect, discard, close
+    std::vector<parity::op> changes{};    ///< map, unmap, protect, ...: what prepares the ground
     std::vector<parity::memory> kinds{};  ///< what `map` maps
 };
 
@@ -36,9 +36,12 @@ private:
     parity::step call();
     void spoil(parity::step& one);
     std::uint64_t some_length();
+    std::uint64_t some_page();
+    void add_target(parity::step& one);
 
     std::mt19937_64 random_;
     menu from_;
+    bool large_{false};  ///< does this script map large pages?
 };
 
 }  // namespace oracle

@@ -489,3 +489,35 @@ TEST_CASE("the large zero folio is made for the first who asks, and pins take no
     frames.release_zero_folio();
     CHECK(frames.statistics().free == 64);
 }
+
+TEST_CASE("the movable zone is for user pages, which come from there first", "[space]") {
+    frame_pool<checked_host_machine> pool{page_count{6}, frame_bytes::none, pfn{64},
+                                          pin_statistics::kept, page_count{4}};
+    auto const forbidden = [&](pfn page) {
+        return pool.attributes(page).has(frame_attribute::longterm_forbidden);
+    };
+    auto const other = *pool.allocate(frame_kind::other);
+    auto const fixed = *pool.allocate(frame_kind::anonymous, 0, frame_mobility::fixed);
+    CHECK_FALSE(forbidden(other));
+    CHECK_FALSE(forbidden(fixed));
+    CHECK(pool.allocate(frame_kind::other).error() == errc::no_memory);
+    auto const pair = *pool.allocate(frame_kind::anonymous, 1);
+    auto const one = *pool.allocate(frame_kind::page_cache);
+    CHECK(forbidden(pair));
+    CHECK(forbidden(one));
+    CHECK(pair.value >= 66);
+    CHECK(pool.split_folio(pair).has_value());
+    CHECK(forbidden(pair.plus(1)));
+    auto const last = *pool.allocate(frame_kind::anonymous);
+    CHECK(pool.allocate(frame_kind::anonymous).error() == errc::no_memory);
+    pool.put(other);
+    auto const spill = *pool.allocate(frame_kind::anonymous);  // the other zone is as good
+    CHECK(spill == other);
+    CHECK_FALSE(forbidden(spill));
+    for (auto const page : {pair, pair.plus(1), one, last, spill, fixed}) pool.put(page);
+    CHECK(pool.statistics().free == 6);
+    auto const large = pool.allocate(frame_kind::anonymous, 1);
+    REQUIRE(large);
+    CHECK(forbidden(*large));
+    pool.put(*large);
+}
