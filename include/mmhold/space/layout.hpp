@@ -112,6 +112,7 @@ public:
         step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
         if (!step.changes) return step;
         if (cuts_hugetlb(step.part.span)) return errc::invalid_argument;
+        step.part.flags = with_account(step.part);
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
