@@ -52,7 +52,8 @@ public:
     }
 
     /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
-    /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas.
+    /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas;
+    /// invalid_argument where it would split an unsplittable one.
     [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
         if (auto const refused = check_mmap_request(request, limits_.end); refused != errc::ok) {
             return refused;
@@ -61,6 +62,7 @@ public:
         auto const start = place_mapping(map_, limits_, request);
         if (!start) return start.error();
         auto const span = *page_span::from(*start, request.pages);
+        if (cuts_the_unsplittable(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         if (auto const room = map_.reserve(2); !room) return room.error();
         return span;
@@ -73,9 +75,10 @@ public:
     }
 
     /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, or not all user space;
-    /// no_memory – one vma would become two too many.
+    /// or it would split what is unsplittable; no_memory – one vma would become two too many.
     [[nodiscard]] constexpr result<void> prepare_remove(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
+        if (cuts_the_unsplittable(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         return map_.reserve(2);  // a piece is cut off at each end before it goes
     }
@@ -95,7 +98,8 @@ public:
 
     /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
     /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
-    /// the mapping can never have these rights (Linux: EACCES).
+    /// the mapping can never have these rights (Linux: EACCES); invalid_argument – only a part of
+    /// what is unsplittable would have them (measured on 6.18, in this order).
     [[nodiscard]] constexpr result<rights_change> prepare_protect(
         page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
         auto const index = map_.find(span.start());
@@ -109,6 +113,7 @@ public:
         if (!step.changes) return step;
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
+        if (cuts != 0 && whole.flags.has(vma_flag::unsplittable)) return errc::invalid_argument;
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
         if (auto const room = map_.reserve(cuts); !room) return room.error();
         return step;
@@ -160,6 +165,13 @@ private:
         auto const index = map_.find(at);
         return index != vma_map<M>::npos && map_[index].span.start() != at;
     }
+    // Would the ends of `span` cut a vma that may not be?
+    [[nodiscard]] constexpr bool cuts_the_unsplittable(page_span span) const noexcept {
+        auto const stays_whole = [&](virt_addr at) {
+            return is_inside_a_vma(at) && map_[map_.find(at)].flags.has(vma_flag::unsplittable);
+        };
+        return stays_whole(span.start()) || stays_whole(span.end());
+    }
     // Does `span` lie inside one vma, with something of it left on both sides?
     [[nodiscard]] constexpr bool makes_a_hole(page_span span) const noexcept {
         auto const index = map_.find(span.start());
@@ -179,7 +191,10 @@ private:
         }
         map_.merge_around(first, last);
     }
+    // What may not be split is not changed by who cuts here (mlock).
     constexpr void cut_at(virt_addr at) noexcept {
+        auto const index = map_.find(at);
+        if (index != vma_map<M>::npos && map_[index].flags.has(vma_flag::unsplittable)) return;
         auto const cut = map_.split(at);
         M::expect(cut.has_value(), "layout: a vma was split without being prepared");
     }

@@ -49,6 +49,7 @@ enum class vma_flag : std::uint32_t {
     userfault_minor = 1 << 16,    ///< VM_UFFD_MINOR: pages the object has are the source's, too
     large_advised = 1 << 17,      ///< VM_HUGEPAGE: faults may map large folios
     large_refused = 1 << 18,      ///< VM_NOHUGEPAGE: they never do
+    unsplittable = 1 << 24,       ///< vm_ops->may_split says no: changed as a whole or not at all
 };
 using vma_flags = flag_set<vma_flag>;
 
