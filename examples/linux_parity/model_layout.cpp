@@ -46,11 +46,14 @@ bool model_process::take_event(memory of, std::uint64_t& at) {
 std::int64_t model_process::awaken(step const& one) {
     auto const& server = servers_[fault_server_of(one.of)];
     auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
-    if (!server.faults || !span || one.at % page_bytes != 0) return -EINVAL;
+    auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
+    if (!server.faults || !span || !whole) return -EINVAL;
+    if (!in_user_space({virt_addr{one.at}, one.bytes}, mm_.limits().end)) return -EINVAL;
     return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
 std::int64_t model_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -67,7 +70,7 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();
@@ -125,9 +128,15 @@ std::int64_t model_process::truncate(step const& one) {
     return -EBADF;
 }
 
-std::int64_t model_process::start_child() {
+std::int64_t model_process::start_child(unsigned how) {
     children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    return linux_value(mmhold::fork(me_, mm_, *children_.back()));
+    auto& child = *children_.back();
+    auto const forked = mmhold::fork(me_, mm_, child);
+    if (!forked || how == 0) return linux_value(forked);
+    children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
+    auto const again = mmhold::fork(me_, child, *children_.back());
+    if (how == 2) child.exit(me_);
+    return linux_value(again);
 }
 
 std::int64_t model_process::reap() {
@@ -195,7 +204,7 @@ std::int64_t model_process::map_core(step const& one) {
         // A file that nobody may execute.
         if (request.prot.has(protection_bit::execute)) return -EPERM;
         request.may = prot::rw;
-        request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_expand};
+        request.properties = {vma_flag::secret, vma_flag::locked};
     }
     auto const got = mm_.mmap(me_, request);
     if (!got || !has_faults(one.of)) return got ? 0 : linux_value(got);

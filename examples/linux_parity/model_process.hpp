@@ -160,7 +160,7 @@ private:
     static mmap_request plain_request(step const& one);
     mmap_request request_of_object(step const& one, mmap_request const& plain);
     std::int64_t map_device();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     std::int64_t keep(user_range range);
     std::int64_t drain();

@@ -26,6 +26,7 @@ answer model_process::run(step const& one) {
     out.ran = true;
     auto const faults = me_.stats().faults;
     auto const events = events_so_far();
+    auto const pins = frames_.statistics();
     digest_ = 0;
     if (one.what < op::map) {
         call(one, out);
@@ -34,6 +35,9 @@ answer model_process::run(step const& one) {
     }
     out.faults = static_cast<std::uint32_t>(me_.stats().faults - faults);
     out.events = events_so_far() - events;
+    auto const after = frames_.statistics();
+    out.pinned = static_cast<std::uint32_t>(after.pins_acquired - pins.pins_acquired);
+    out.unpinned = static_cast<std::uint32_t>(after.pins_released - pins.pins_released);
     out.bytes = digest_;
     look_around(out);
     return out;

@@ -21,6 +21,7 @@ struct surroundings {
     std::uint64_t vdso_at{0};  ///< where [vdso] is
     std::uint64_t vdso_pages{0};
     planted_bug bug{planted_bug::none};
+    bool counts_pins{false};  ///< are pins compared?
 };
 
 /// Runs `steps` on an address space of the library: one answer for each.

@@ -119,6 +119,8 @@ class page_table;  // page_table.hpp
 // 6 space/
 enum class frame_mobility : std::uint8_t;  // frame.hpp
 template<Machine M>
+class striped_count;  // striped_count.hpp
+template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
 class frame_pool;  // frame_pool.hpp
@@ -158,11 +160,13 @@ template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
+// split_folio.hpp: split_folio_at, share_zeroes_at
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -187,6 +191,8 @@ struct fault_site;  // fault_site.hpp
 template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
+class large_folio;  // large_folio.hpp
+template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
 class swap_in;  // swap_in.hpp
@@ -203,6 +209,8 @@ template<Machine M>
 class page_reads;  // page_reads.hpp
 template<class Space>
 class file_object;  // file_object.hpp
+template<class Space>
+class fault_around;  // fault_around.hpp
 template<class Space>
 class file_backed;  // file_backed.hpp
 template<class Space>

@@ -33,6 +33,11 @@ public:
     /// The frame of zeroes that every reader may share: never freed, and pinning it takes nothing.
     [[nodiscard]] constexpr pfn zero_page() const noexcept { return first_.plus(capacity_); }
 
+    /// Is it the zero page, or a page of the large zero folio (frame_pool::zero_folio)?
+    [[nodiscard]] constexpr bool is_zero(pfn page) const noexcept {
+        return contains(page) && kind(page) == frame_kind::zero;
+    }
+
     /// The first page of the folio that `page` belongs to.
     [[nodiscard]] constexpr pfn head_of(pfn page) const noexcept {
         return pfn_at(head_index(page));

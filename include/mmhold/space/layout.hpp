@@ -153,6 +153,9 @@ public:
         });
     }
 
+    /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
+    [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
+
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 

@@ -148,6 +148,9 @@ struct vma {
     memory_object* object{nullptr};  ///< whose pages it shows; nullptr: nobody's, or not modelled
     std::uint64_t file{0};           ///< which file, by any number of the host's; 0: none
     std::uint64_t file_page{0};      ///< the page of file or object behind the span's first page
+    /// By how many pages (modulo 2^64) mremap has moved what was written in memory of its own: what
+    /// has come from different distances is never merged (Linux: vm_pgoff of anonymous memory).
+    std::uint64_t moved_by{0};
     vma_name name{};
 
     /// Do its pages have numbers in a file or an object?
@@ -182,6 +185,29 @@ struct vma {
     return !area.flags.has(vma_flag::shared) && area.may.has(protection_bit::write);
 }
 
+/// May mremap make it longer? (Not devices, what is never merged, nor what is the kernel's.)
+[[nodiscard]] constexpr bool can_grow(vma const& area) noexcept {
+    auto const kernels = area.kind == vma_kind::vdso || area.kind == vma_kind::vvar ||
+                         area.kind == vma_kind::vsyscall;
+    return !kernels &&
+           !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand});
+}
+
+/// Which private memory may get large folios from faults (transparent_hugepage/enabled).
+enum class large_folios : std::uint8_t {
+    never,    ///< none
+    advised,  ///< what is large_advised
+    always,   ///< all but what is large_refused
+};
+
+/// May faults in `area` map large folios? Memory of its own whose pages nobody else fills.
+[[nodiscard]] constexpr bool may_have_large_folios(vma const& area, large_folios policy) noexcept {
+    auto const wanted =
+        area.flags.has(vma_flag::large_advised) ||
+        (policy == large_folios::always && !area.flags.has(vma_flag::large_refused));
+    return wanted && policy != large_folios::never && area.source == nullptr && is_anonymous(area);
+}
+
 /// May MADV_DONTNEED throw its pages away? (Not locked ones, device memory, hugetlb.)
 [[nodiscard]] constexpr bool can_be_discarded(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
@@ -196,10 +222,7 @@ struct vma {
 
 /// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
 [[nodiscard]] constexpr bool mergeable(vma const& lower, vma const& upper) noexcept {
-    constexpr vma_flags never{vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand};
-    auto const kernels = lower.kind == vma_kind::vdso || lower.kind == vma_kind::vvar ||
-                         lower.kind == vma_kind::vsyscall;
-    if (kernels || lower.flags.has_any(never)) return false;
+    if (!can_grow(lower)) return false;
     if (lower.span.end() != upper.span.start()) return false;
     auto expected = lower;
     expected.span = upper.span;

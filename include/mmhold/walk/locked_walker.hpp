@@ -167,13 +167,14 @@ private:
         auto const first = entry.target.plus(offset);
         if (request.flags.has(gup_flag::write) && !may_write(entry, first, area, request.flags))
             return fault;
-        if (entry.special) return follow_special(request, first, area);
+        auto const in_area = (area.span.end().value - request.at.value) >> page_shift;
+        auto const pages =
+            std::min({request.max_pages, entry_pages<format>(level) - offset, in_area});
+        if (entry.special) return follow_special(request, first, pages, area);
         if (!entry.writable && must_unshare(request, first, area)) {
             return walk_answer::needs_fault(fault_cause::must_unshare);
         }
-        auto const in_area = (area.span.end().value - request.at.value) >> page_shift;
-        return grab(request, first,
-                    std::min({request.max_pages, entry_pages<format>(level) - offset, in_area}));
+        return grab(request, first, pages);
     }
 
     /// Writable, or a FORCE write to a page that copy-on-write has already made ours (§4.2 item 3).
@@ -188,15 +189,16 @@ private:
         return frames.kind(page) == frame_kind::anonymous && frames.exclusive(page);
     }
 
-    /// §4.2 items 4 and 5: an entry without a page to hold, or the zero page, which a long-term pin
-    /// of a private mapping replaces like any page that is not its own (§9.1, "non-anon").
+    /// §4.2 item 4: an entry without a page to reference, or zeroes. A long-term pin of zeroes
+    /// would not see what is written later: unshared as well (§9.1, non-anon).
     [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request, pfn page,
+                                                       std::uint64_t pages,
                                                        vma const& area) const noexcept {
         if (request.flags.has(gup_flag::dump)) return walk_answer::refuse(errc::bad_address);
-        if (page == space_.frames().zero_page()) {
+        if (space_.frames().is_zero(page)) {
             return must_unshare(request, page, area)
                        ? walk_answer::needs_fault(fault_cause::must_unshare)
-                       : grab(request, page, 1);
+                       : grab(request, page, pages);
         }
         return request.how == holding::none ? walk_answer::found(page, 1)
                                             : walk_answer::refuse(errc::exists);

@@ -30,6 +30,9 @@ std::string difference(step const& one, answer const& linux_says, answer const& 
     auto const tracer = one.what == op::peek || one.what == op::poke;
     auto const alone = !tracer && linux_says.events == 0 && one.what < op::map;
     if (alone && linux_says.faults != model_says.faults) note("minor faults");
+    auto const same_pins =
+        linux_says.pinned == model_says.pinned && linux_says.unpinned == model_says.unpinned;
+    if (linux_says.counts_pins && !same_pins) note("pins");
     return out;
 }
 
@@ -60,7 +63,8 @@ private:
 }  // namespace
 
 both_answers run_both(script const& steps, surroundings const& where, std::string const& folder) {
-    both_answers out{run_on_linux(steps, folder, fault_counts::exact), {}};
+    auto const counts = where.counts_pins ? fault_counts::exact_with_pins : fault_counts::exact;
+    both_answers out{run_on_linux(steps, folder, counts), {}};
     hang_watch const watch{steps};
     out.model_says = run_on_model(steps, where);
     return out;
@@ -82,6 +86,9 @@ std::string shown(answer const& one) {
     if (one.large != 0) out << ", large arena " << one.large;
     if (one.faults != 0) out << ", faults " << one.faults;
     if (one.events != 0) out << ", events " << one.events;
+    if (one.pinned != 0 || one.unpinned != 0) {
+        out << ", pins +" << one.pinned << " -" << one.unpinned;
+    }
     return out.str();
 }
 

@@ -66,6 +66,7 @@ step generator::change() {
     one.at = some_page();
     one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
     if (large_ && one_in(4)) one.bytes = large_bytes;
+    if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
         constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
         one.of = servers[below(servers.size())];
@@ -88,10 +89,14 @@ void generator::add_target(step& one) {
         one.to = some_page();
     }
     if (one.what != op::remap) return;
-    constexpr std::array<unsigned, 4> flags{0, 3, 3, 7};  // MREMAP_MAYMOVE | FIXED | DONTUNMAP
+    // MREMAP_MAYMOVE | FIXED | DONTUNMAP, and some that contradict each other
+    constexpr std::array<unsigned, 12> flags{0, 0, 1, 3, 3, 3, 3, 5, 7, 7, 2, 4};
     one.how = flags[below(flags.size())];
     one.to = some_page();
     one.to_bytes = one_in(2) ? one.bytes : (1 + below(5)) * page_bytes;
+    if (one_in(8)) one.bytes = 0;  // of a shared mapping: it is mapped once more
+    if (one_in(20)) one.to += 1 + below(page_bytes - 1);
+    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(40);
 }
 
 step generator::call() {

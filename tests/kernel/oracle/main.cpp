@@ -158,9 +158,14 @@ int judge(options const& chosen, offers const& machine) {
     };
     while (more() && sum.found.size() < enough) {
         auto const steps = make.next();
-        auto const answers = run_both(steps, machine.where, chosen.folder);
+        auto answers = run_both(steps, machine.where, chosen.folder);
         ++sum.scripts;
-        auto const different = compare(steps, answers);
+        auto different = compare(steps, answers);
+        // What another script's ring had pinned is let go when the kernel finds the time.
+        for (int again = 0; again < 3 && different && different->what == "pins"; ++again) {
+            answers = run_both(steps, machine.where, chosen.folder);
+            different = compare(steps, answers);
+        }
         sum.steps += different ? different->step + 1 : steps.size();
         if (!different) continue;
         std::cout << "script " << sum.scripts << " of seed " << chosen.seed << " differs at\n"
@@ -241,7 +246,8 @@ int main(int count, char** words) {
         return 2;
     }
     if (chosen.wanted == options::mode::list) return print_lists(), 0;
-    auto const machine = probe_linux(chosen.folder);
+    auto machine = probe_linux(chosen.folder);
+    machine.where.counts_pins = chosen.pins;
     std::cout << machine.release << ", " << profile_note(machine.release) << "\n";
     switch (chosen.wanted) {
         case options::mode::replay: return replay(chosen, machine.where);

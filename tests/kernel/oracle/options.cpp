@@ -25,6 +25,7 @@ bool read_mode(std::string_view word, options& out) {
     if (word == "--list") return out.wanted = mode::list, true;
     if (word == "--deviations") return out.wanted = mode::deviations, true;
     if (word == "--duets") return out.wanted = mode::duets, true;
+    if (word == "--pins") return out.pins = true;
     if (word == "--self-test") return out.wanted = mode::self_test, true;
     return false;
 }
@@ -56,7 +57,7 @@ bool read_options(int count, char** words, options& out) {
 
 std::string usage() {
     return "usage: mmhold_kernel_oracle [--seed N|date] [--scripts K | --steps N] [--ops PR,VS,...]\n"
-           "                            [--kinds own,...] [--json FILE] [--folder DIR]\n"
+           "                            [--kinds own,...] [--json FILE] [--folder DIR] [--pins]\n"
            "       mmhold_kernel_oracle --duets [--seed N|date] [--scripts K] [--ops PR,...]\n"
            "       mmhold_kernel_oracle --replay FILE | --deviations | --self-test | --list\n";
 }
