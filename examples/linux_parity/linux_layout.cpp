@@ -233,13 +233,18 @@ std::int64_t linux_process::map_at(step const& one, int more_flags, int descript
         }
     }
     if (got == MAP_FAILED) return outcome(-1);
+    note_secrecy(one);
+    return 0;
+}
+
+/// What has just been mapped can be read from outside, or not.
+void linux_process::note_secrecy(step const& one) {
     for (std::uint64_t page = 0; page < one.bytes / page_bytes; ++page) {
         auto const number = (one.at - arena_start) / page_bytes + page;
         if (number >= arena_pages) break;
         auto const bit = std::uint64_t{1} << number;
         secret_pages_ = one.of == memory::secret ? secret_pages_ | bit : secret_pages_ & ~bit;
     }
-    return 0;
 }
 
 std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode) {

@@ -31,6 +31,7 @@ model_process::~model_process() {
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
     if (own_) mm_.exit(me_);
+    end_specials();
 }
 
 bool model_process::take_event(memory of, std::uint64_t& at) {

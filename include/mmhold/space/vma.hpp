@@ -51,6 +51,7 @@ enum class vma_flag : std::uint32_t {
     large_advised = 1 << 17,      ///< VM_HUGEPAGE: faults may map large folios
     large_refused = 1 << 18,      ///< VM_NOHUGEPAGE: they never do
     accounted = 1 << 21,          ///< VM_ACCOUNT: private and once writable; stays when it is not
+    unsplittable = 1 << 24,       ///< vm_ops->may_split says no: changed as a whole or not at all
 };
 using vma_flags = flag_set<vma_flag>;
 

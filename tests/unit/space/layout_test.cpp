@@ -218,3 +218,25 @@ TEST_CASE("a private file mapping that was writable is not joined with one that 
     CHECK(after_a_change_and_back(0) == 1);
     CHECK(after_a_change_and_back(7) == 2);
 }
+
+TEST_CASE("what is unsplittable goes, or changes its rights, as a whole", "[space]") {
+    layout<checked_host_machine> where{layout_limits{}};
+    mmap_request request{.hint = page(10), .pages = page_count{3}, .flags = mmap_flag::fixed};
+    request.properties = vma_flag::unsplittable;
+    where.add(make_vma(request, *where.prepare_add(request)));
+    for (auto const part : {pages(10, 1), pages(12, 1), pages(11, 1), pages(8, 3), pages(12, 5)}) {
+        CHECK(where.prepare_remove(part).error() == errc::invalid_argument);
+        mmap_request const over{
+            .hint = part.start(), .pages = page_count{part.pages()}, .flags = mmap_flag::fixed};
+        CHECK(where.prepare_add(over).error() == errc::invalid_argument);
+    }
+    CHECK(where.prepare_protect(pages(10, 1), prot::r, {}).error() == errc::invalid_argument);
+    CHECK(where.prepare_protect(pages(10, 3), prot::r, {}).has_value());
+    CHECK(where.prepare_protect(pages(10, 1), prot::rw, {}).has_value());  // nothing changes
+    REQUIRE(where.prepare_source(pages(10, 1)).has_value());
+    where.set_locked(pages(10, 1), mark_locked::yes);
+    CHECK(where.map().size() == 1);
+    REQUIRE(where.prepare_remove(pages(9, 5)).has_value());
+    where.remove(pages(9, 5));
+    CHECK(where.map().size() == 0);
+}
