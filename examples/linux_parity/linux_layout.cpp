@@ -62,6 +62,7 @@ int open_disk_file(std::string const& folder) {
 }  // namespace
 
 std::int64_t linux_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -81,12 +82,13 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
         case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
         case op::close_faults: close_faults(one.of); return 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(one);
         case op::drain: return drain();
         case op::register_buffers: return register_buffers(one);
         case op::let_go: return let_go();
+        case op::awaken: return awaken(one);
         default: return truncate(one);
     }
 }
@@ -131,29 +133,40 @@ std::int64_t linux_process::drain() {
     return std::max<std::int64_t>(got, 0);
 }
 
-std::int64_t linux_process::start_child() {
-    if (child_count_ == children_.size()) return -EAGAIN;
+/// A child that sits there; with `how` 1 it has a child of its own, with 2 only that one stays.
+std::int64_t linux_process::start_child(unsigned how) {
+    if (child_count_ + 2 > children_.size()) return -EAGAIN;
     std::array<int, 2> ready{};
     if (pipe2(ready.data(), O_CLOEXEC) != 0) return outcome(-1);
     auto const child = ::fork();
     if (child < 0) return outcome(-1);
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        auto const grandchild = how != 0 ? ::fork() : -1;
+        if (grandchild > 0) (void)!write(ready[1], &grandchild, sizeof grandchild);
+        if (grandchild > 0 && how == 2) _exit(0);
+        prctl(PR_SET_PDEATHSIG, grandchild == 0 && how == 2 ? 0 : SIGKILL);
         // A userfaultfd would stay open with the child's copy of the descriptor.
         syscall(SYS_close_range, 0, ~0U, 0);
         for (;;) pause();
     }
     close(ready[1]);
-    char nothing = 0;
-    (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
+    int grandchild = 0;
+    // Until all have closed their ends.
+    while (read(ready[0], &grandchild, sizeof grandchild) > 0) {}
     close(ready[0]);
-    children_[child_count_++] = child;
-    if (faults_ == fault_counts::exact) own_memory_again();
+    if (how == 2) {
+        waitpid(child, nullptr, 0);
+    } else {
+        children_[child_count_++] = child;
+    }
+    if (grandchild > 0) children_[child_count_++] = grandchild;
+    if (faults_ != fault_counts::ignored) own_memory_again();
     return 0;
 }
 
 std::int64_t linux_process::reap() {
     for (std::size_t i = 0; i < child_count_; ++i) {
+        // A grandchild may be dead already: it ends with its parent, and is ours from then on.
         kill(children_[i], SIGKILL);
         waitpid(children_[i], nullptr, 0);
     }
@@ -238,6 +251,23 @@ std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode)
     return outcome(ioctl(server, UFFDIO_REGISTER, &range));
 }
 
+bool linux_process::take_event(memory of, int milliseconds, std::uint64_t& at) {
+    auto const descriptor = servers_[fault_server_of(of)].descriptor;
+    pollfd ready{descriptor, POLLIN, 0};  // a closed one, -1, only takes its time
+    if (poll(&ready, 1, milliseconds) <= 0) return false;
+    uffd_msg message{};
+    if (read(descriptor, &message, sizeof message) != sizeof message) return false;
+    ++events_;
+    at = message.arg.pagefault.address;
+    return true;
+}
+
+std::int64_t linux_process::awaken(step const& one) {
+    uffdio_range range{one.at, one.bytes};
+    auto const descriptor = servers_[fault_server_of(one.of)].descriptor;
+    return descriptor < 0 ? -EINVAL : outcome(ioctl(descriptor, UFFDIO_WAKE, &range));
+}
+
 int linux_process::open_faults(memory of) {
     auto& server = servers_[fault_server_of(of)];
     if (server.descriptor >= 0) return server.descriptor;
@@ -247,7 +277,7 @@ int linux_process::open_faults(memory of) {
     api.api = UFFD_API;
     api.features = of == memory::faults_bus ? UFFD_FEATURE_SIGBUS : features_for(of);
     if (server.descriptor < 0 || ioctl(server.descriptor, UFFDIO_API, &api) != 0) return -1;
-    if (of == memory::faults_bus) return server.descriptor;
+    if (of == memory::faults_bus || by_hand_) return server.descriptor;
     std::array<int, 2> ends{};
     if (pipe(ends.data()) != 0) return -1;
     server.stop = ends[1];

@@ -13,7 +13,9 @@ namespace parity {
 
 /// Are minor faults of interest? Then the process first makes all memory of its own present, which
 /// takes longer than most scripts.
-enum class fault_counts : bool { ignored, exact };
+/// With pins: how many pages the whole machine pins during a step is asked as well, which takes a
+/// round through all cpus; nobody else may pin anything meanwhile.
+enum class fault_counts : std::uint8_t { ignored, exact, exact_with_pins };
 
 inline void* address(std::uint64_t at) { return reinterpret_cast<void*>(at); }
 /// What a system call answered, with errno in it.
@@ -32,6 +34,10 @@ public:
 
     /// Runs one step; writes the answer as the last thing it does.
     void run(step const& one, answer& out);
+    /// From now on nobody serves the userfaultfds that are opened but take_event().
+    void serve_by_hand() { by_hand_ = true; }
+    /// Waits up to so many milliseconds for an event that nobody has read; where it is.
+    bool take_event(memory of, int milliseconds, std::uint64_t& at);
     /// Stops the helpers.
     void end();
 
@@ -65,6 +71,7 @@ private:
     std::int64_t register_buffers(step const& one);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
+    std::int64_t awaken(step const& one);
     int open_object(step const& one);
     static std::uint64_t features_for(memory of);
     static bool serve_other(int descriptor, std::uint64_t flags, std::uint64_t at);
@@ -80,7 +87,7 @@ private:
     std::int64_t pipe_copy(step const& one);
     std::int64_t keep(step const& one);
     std::int64_t drain();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     int open_faults(memory of);
     void close_faults(memory of);
@@ -93,6 +100,7 @@ private:
     std::byte* buffer_ = nullptr;  ///< shared memory: no faults of its own
     std::uint64_t seed_ = 0;
     std::uint64_t digest_ = 0;
+    std::uint32_t buffer_pins_ = 0;  ///< O_DIRECT's of our own buffer
     int mem_ = -1;
     int pagemap_ = -1;
     int file_ = -1;
@@ -116,6 +124,7 @@ private:
     std::size_t object_count_ = 0;
     int kept_ring_ = -1;  ///< whose buffers stay registered
     bool large_in_use_ = false;
+    bool by_hand_ = false;
     std::uint64_t secret_pages_ = 0;  ///< bit n: page n of the arena cannot be read from outside
 };
 

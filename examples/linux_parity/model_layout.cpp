@@ -30,10 +30,29 @@ model_process::~model_process() {
     drain();
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
-    mm_.exit(me_);
+    if (own_) mm_.exit(me_);
+}
+
+bool model_process::take_event(memory of, std::uint64_t& at) {
+    auto const& server = servers_[fault_server_of(of)];
+    auto const event = server.faults ? server.faults->read_event() : std::nullopt;
+    if (!event) return false;
+    ++events_;
+    at = event->address.value;
+    return true;
+}
+
+std::int64_t model_process::awaken(step const& one) {
+    auto const& server = servers_[fault_server_of(one.of)];
+    auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
+    auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
+    if (!server.faults || !span || !whole) return -EINVAL;
+    if (!in_user_space({virt_addr{one.at}, one.bytes}, mm_.limits().end)) return -EINVAL;
+    return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
 std::int64_t model_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -50,13 +69,14 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();
         case op::register_buffers: return register_buffers(range);
         case op::let_go: return let_go();
         case op::truncate: return truncate(one);
+        case op::awaken: return awaken(one);
         default: return range_step(one);
     }
 }
@@ -69,7 +89,11 @@ std::int64_t model_process::range_step(step const& one) {
     auto const span = page_span::from(virt_addr{one.at}, page_count{pages});
     if (!span) return one.what == op::protect ? -ENOMEM : -EINVAL;
     if (one.what == op::unmap) return linux_value(mm_.munmap(me_, *span));
-    if (one.what == op::discard) return linux_value(mm_.dontneed(me_, *span));
+    if (one.what == op::discard) {
+        auto const forgets = where_.bug == planted_bug::short_discard && pages > 1;
+        auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;
+        return linux_value(mm_.dontneed(me_, gone));
+    }
     auto const done = mm_.mprotect(me_, *span, rights(one.prot));
     return done.error() == errc::not_supported ? -EACCES : linux_value(done);
 }
@@ -103,9 +127,15 @@ std::int64_t model_process::truncate(step const& one) {
     return -EBADF;
 }
 
-std::int64_t model_process::start_child() {
+std::int64_t model_process::start_child(unsigned how) {
     children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    return linux_value(mmhold::fork(me_, mm_, *children_.back()));
+    auto& child = *children_.back();
+    auto const forked = mmhold::fork(me_, mm_, child);
+    if (!forked || how == 0) return linux_value(forked);
+    children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
+    auto const again = mmhold::fork(me_, child, *children_.back());
+    if (how == 2) child.exit(me_);
+    return linux_value(again);
 }
 
 std::int64_t model_process::reap() {
@@ -232,7 +262,7 @@ faults_type& model_process::opened(memory of) {
         features = features.with_if(of == memory::faults_bus, userfault_feature::sigbus);
         features = features.with_if(of == memory::faults_user, userfault_feature::user_mode_only);
         server.faults = std::make_unique<faults_type>(mm_, features);
-        if (of != memory::faults_bus)
+        if (of != memory::faults_bus && !by_hand_)
             server.pager = std::make_unique<model_pager>(mm_, *server.faults);
     }
     return *server.faults;

@@ -65,16 +65,37 @@ std::int64_t linux_value(result<T> const& got) {
     return 0;
 }
 
+/// An address space and what it is made of.
+struct model_world {
+    explicit model_world(page_count pages) : frames{pages, frame_bytes::owned} {}
+
+    frame_pool<machine> frames;
+    config::tables tables{page_count{192}};
+    config::reclaimer domain{};
+    space_type mm{frames, tables, domain};
+};
+
 /// An address space of the library as the place where a script runs.
 class model_process {
 public:
     /// For `steps`: a place with enough memory for them.
     model_process(surroundings const& where, script const& steps)
-        : where_{where}, frames_{frames_for(steps), frame_bytes::owned}, buffer_(most_bytes) {}
+        : own_{std::make_unique<model_world>(frames_for(steps))},
+          world_{*own_},
+          where_{where},
+          buffer_(most_bytes) {}
+    /// Another thread of the same process. It ends first.
+    explicit model_process(model_process const& first)
+        : world_{first.world_}, where_{first.where_}, buffer_(most_bytes) {}
+    model_process& operator=(model_process const&) = delete;
     ~model_process();
 
     /// Runs one step.
     answer run(step const& one);
+    /// From now on nobody serves the userfaultfds that are opened but take_event().
+    void serve_by_hand() { by_hand_ = true; }
+    /// The oldest event of a userfaultfd that nobody has read, if there is one: where it is.
+    bool take_event(memory of, std::uint64_t& at);
 
 private:
     static page_count frames_for(script const& steps) {
@@ -125,13 +146,14 @@ private:
     static mmap_request plain_request(step const& one);
     mmap_request request_of_object(step const& one, mmap_request const& plain);
     std::int64_t map_device();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     std::int64_t keep(user_range range);
     std::int64_t drain();
     std::int64_t register_buffers(user_range range);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
+    std::int64_t awaken(step const& one);
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
     }
@@ -140,11 +162,13 @@ private:
     void close(fault_server& server);
     std::uint32_t events_so_far() const;
 
+    std::unique_ptr<model_world> own_{};
+    model_world& world_;
     surroundings where_;
-    frame_pool<machine> frames_;
-    config::tables tables_{page_count{192}};
-    config::reclaimer domain_{};
-    space_type mm_{frames_, tables_, domain_};
+    frame_pool<machine>& frames_{world_.frames};
+    config::tables& tables_{world_.tables};
+    config::reclaimer& domain_{world_.domain};
+    space_type& mm_{world_.mm};
     cpu_type me_{domain_};
     std::array<fault_server, fault_servers> servers_{};
     std::vector<fault_server> closed_{};
@@ -172,6 +196,7 @@ private:
     std::uint64_t digest_{0};
     std::uint32_t events_{0};
     bool large_in_use_{false};
+    bool by_hand_{false};
 };
 
 }  // namespace parity

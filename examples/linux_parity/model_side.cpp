@@ -26,6 +26,7 @@ answer model_process::run(step const& one) {
     out.ran = true;
     auto const faults = me_.stats().faults;
     auto const events = events_so_far();
+    auto const pins = frames_.statistics();
     digest_ = 0;
     if (one.what < op::map) {
         call(one, out);
@@ -34,6 +35,9 @@ answer model_process::run(step const& one) {
     }
     out.faults = static_cast<std::uint32_t>(me_.stats().faults - faults);
     out.events = events_so_far() - events;
+    auto const after = frames_.statistics();
+    out.pinned = static_cast<std::uint32_t>(after.pins_acquired - pins.pins_acquired);
+    out.unpinned = static_cast<std::uint32_t>(after.pins_released - pins.pins_released);
     out.bytes = digest_;
     look_around(out);
     return out;
@@ -65,8 +69,14 @@ void model_process::call(step const& one, answer& out) {
         case op::load: return touch(read_user(mm_, me_, at, cleared(one)), out, true);
         case op::store: return touch(write_user(mm_, me_, at, pattern(one)), out, false);
         case op::vm_read: {
-            auto const to = cleared(one);
-            out.value = tell(linux_value(process_vm_read(mm_, me_, ranges, to)), to);
+            auto to = cleared(one);
+            auto from = range;
+            if (where_.bug == planted_bug::short_read && one.bytes > page_bytes) {
+                from.bytes -= page_bytes;
+                to = to.first(to.size() - std::min<std::size_t>(page_bytes, to.size()));
+            }
+            std::array const whole{from};
+            out.value = tell(linux_value(process_vm_read(mm_, me_, whole, to)), to);
             return;
         }
         case op::vm_write:
@@ -101,7 +111,10 @@ std::int64_t model_process::more_calls(step const& one, user_range range) {
         case op::populate_read:
             return linux_value(madvise_populate(mm_, me_, range, mmhold::access::read));
         case op::populate_write:
-            return linux_value(madvise_populate(mm_, me_, range, mmhold::access::write));
+            return linux_value(madvise_populate(mm_, me_, range,
+                                                where_.bug == planted_bug::weak_populate
+                                                    ? mmhold::access::read
+                                                    : mmhold::access::write));
         case op::lock: return lock(range);
         case op::wake: return futex(at, mmhold::access::read);
         case op::wake_op: return wake_op(at);

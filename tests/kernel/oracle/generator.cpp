@@ -66,6 +66,7 @@ step generator::change() {
     one.at = some_page();
     one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
     if (large_ && one_in(4)) one.bytes = large_bytes;
+    if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
         constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
         one.of = servers[below(servers.size())];
@@ -80,7 +81,7 @@ step generator::change() {
 
 /// Where to, and with which flags, for the steps that say so.
 void generator::add_target(step& one) {
-    if (area_of(one.what) == area::uffd) {
+    if (area_of(one.what) == area::uffd || one.what == op::awaken) {
         constexpr std::array servers{memory::faults, memory::faults_wp, memory::faults_wp,
                                      memory::faults_shared, memory::faults_minor};
         one.of = servers[below(servers.size())];
@@ -155,9 +156,9 @@ void generator::spoil(step& one) {
     if (changes_layout) {
         one.at += 1 + below(page_bytes - 1);
     } else if (direct) {
-        // Of the memory's alignment the driver decides (deviations.cpp), of a write's length the
-        // file system, and not always in the same way.
-        if (one.what == op::direct_read) one.bytes ^= below(8);
+        // Of the memory's alignment the driver decides (deviations.cpp), of a length's the file
+        // system, and not always in the same way: it may look at the memory first.
+        return;
     } else {
         one.at ^= below(8);
     }
