@@ -96,7 +96,7 @@ void generator::add_target(step& one) {
     one.to_bytes = one_in(2) ? one.bytes : (1 + below(5)) * page_bytes;
     if (one_in(8)) one.bytes = 0;  // of a shared mapping: it is mapped once more
     if (one_in(20)) one.to += 1 + below(page_bytes - 1);
-    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(40);
+    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(16);
 }
 
 step generator::call() {
