@@ -14,7 +14,8 @@
 // Measured on 6.18: holes and the zero page count as zeroes, however many; a range that is a leaf
 // already, large zeroes included, is done; whatever rights the vma has, PROT_NONE included. EINVAL
 // where no page table is, for guards and other markers, for pages that userfault write-protects, in
-// vmas that refuse large folios or have no room for one; EAGAIN where somebody holds a page.
+// vmas that never had a page but the zero page, refuse large folios or have no room for one; EAGAIN
+// where somebody holds a page.
 
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/fault/install.hpp>
@@ -111,7 +112,7 @@ public:
         auto const up = large::around(virt_addr{part.start().value - 1}).end();
         auto const first = is_large_border(part.start()) ? part.start() : up;
         auto const last = large::around(part.end()).start();
-        if (!has_room(area) || last < first) return errc::invalid_argument;
+        if (!has_room(area) || last < first || !has_been_used(area)) return errc::invalid_argument;
         auto answer = errc::ok;
         for (auto at = first; at < last; at = at.plus_pages(large::pages)) {
             auto const done = collapse_at(area, at);
@@ -132,6 +133,18 @@ private:
         }
         auto const last = virt_addr{area.span.end().value - large::pages * page_size};
         return large::around(last).start() >= area.span.start();
+    }
+
+    /// Has it pages of its own, or large ones? Linux wants an anon_vma, which the first of them
+    /// brings, and which stays when they are gone.
+    [[nodiscard]] constexpr bool has_been_used(vma const& area) {
+        auto found = false;
+        auto const look = [&](virt_addr, page_entry const& entry, unsigned at_level) {
+            found = at_level != 0 || !entry.special;
+            return found ? onward::stop : onward::next;
+        };
+        (void)space_.table().visit(me_, area.span, look);
+        return found;
     }
 
     constexpr errc collapse_at(vma const& area, virt_addr at) {
