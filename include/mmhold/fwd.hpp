@@ -165,6 +165,7 @@ class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
 // split_folio.hpp: split_folio_at, share_zeroes_at
+enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
@@ -196,6 +197,7 @@ template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
 class large_folio;  // large_folio.hpp
+// collapse_large.hpp: collapse_large, collapse_large_locked
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>

@@ -146,6 +146,11 @@ public:
         change_each(span, [source](vma& area) { area.source = source; });
     }
 
+    /// All vmas in `span` lose the flags `gone` and get `fresh`. Prepared by prepare_source().
+    constexpr void change_flags(page_span span, vma_flags gone, vma_flags fresh) noexcept {
+        change_each(span, [=](vma& area) { area.flags = area.flags.without(gone) | fresh; });
+    }
+
     /// Marks the vmas in `span` as locked, or not locked any more, as mlock and munlock do: all but
     /// those whose pages no one could take away. Prepared by prepare_source().
     constexpr void set_locked(page_span span, mark_locked how) noexcept {
