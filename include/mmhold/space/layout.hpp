@@ -151,6 +151,16 @@ public:
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
     [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
 
+    /// Sets and clears flags of all vmas in `span`. Prepared by prepare_source().
+    constexpr void change_flags(page_span span, vma_flags set, vma_flags clear) noexcept {
+        change_each(span, [&](vma& area) { area.flags = area.flags.without(clear).with(set); });
+    }
+
+    /// The vma at `index` grows down to `start`; nothing is mapped in between.
+    constexpr void grow_down(std::size_t index, virt_addr start) noexcept {
+        map_.extend_down(index, start);
+    }
+
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 
