@@ -7,13 +7,6 @@ using namespace parity;
 
 std::vector<deviation> known_deviations() {
     return {
-        {.name = "a load right below a stack",
-         .lines = {"map of=stack prot=rw at=5 bytes=4096", "tw at=5 bytes=8", "tr at=4 bytes=8"},
-         .linux_says = "8",
-         .model_says = "SIGSEGV/1 after 0",
-         .differs_in = "result, signal, bytes read, presence, memory, minor faults",
-         .reason = "stacks do not grow",
-         .section = "4.6"},
         {.name = "O_DIRECT with memory that is not aligned to the block",
          .lines = {"map of=own prot=rw at=0 bytes=4096", "tw at=0 bytes=4096",
                    "DR at=0+1 bytes=512"},
