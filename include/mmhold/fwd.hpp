@@ -155,6 +155,10 @@ template<class Space>
 class page_cache;  // page_cache.hpp
 // object_bytes.hpp: read_object, write_object
 template<Machine M>
+class hugetlb_pool;  // hugetlb_pool.hpp
+template<Machine M>
+class hugetlb_object;  // hugetlb_object.hpp; and map_hugetlb, map_hugetlb_locked
+template<Machine M>
 struct default_config;  // space_config.hpp
 template<Machine M>
 class memory_swap;  // swap_store.hpp
@@ -203,6 +207,8 @@ class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
 class page_answer;   // present_page.hpp
+template<class Space>
+class hugetlb;  // hugetlb.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>

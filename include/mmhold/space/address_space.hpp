@@ -316,7 +316,7 @@ public:
     }
 
     /// madvise(MADV_DONTNEED): the pages go, mappings and guards stay. Errors: invalid_argument – a
-    /// mapping whose pages must stay (locked, device memory), those above it are left alone;
+    /// mapping whose pages must stay (discarded_part), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
     constexpr result<void> dontneed(cpu_type& me, page_span span) {
         return under_shared_lock<result<void>>(
@@ -333,8 +333,9 @@ public:
             auto const part = detail::common_pages(map[index].span, span);
             if (part.start() != at) hole = true;
             if (part.empty()) break;
-            if (!can_be_discarded(map[index])) return errc::invalid_argument;
-            if (auto const done = drop_pages(me, part, guard_markers::stay); !done) return done;
+            auto const gone = discarded_part(map[index], part);
+            if (!gone) return gone.error();
+            if (auto const done = drop_pages(me, *gone, guard_markers::stay); !done) return done;
             at = part.end();
         }
         return hole ? errc::no_memory : errc::ok;

@@ -25,6 +25,7 @@ enum class frame_attribute : std::uint8_t {
     secret = 4,              ///< memfd_secret: the lockless walk may not take it
     shmem = 8,               ///< a page-cache page of shared memory, not of a file system
     truncated = 16,          ///< a page-cache page whose file let go of it (mapping == NULL)
+    hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
 };
 using frame_attributes = flag_set<frame_attribute>;
 

@@ -52,7 +52,8 @@ public:
     }
 
     /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
-    /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas.
+    /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas;
+    /// invalid_argument – it would cut through a page of hugetlb.
     [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
         if (auto const refused = check_mmap_request(request, limits_.end); refused != errc::ok) {
             return refused;
@@ -61,6 +62,7 @@ public:
         auto const start = place_mapping(map_, limits_, request);
         if (!start) return start.error();
         auto const span = *page_span::from(*start, request.pages);
+        if (cuts_hugetlb(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         if (auto const room = map_.reserve(2); !room) return room.error();
         return span;
@@ -72,10 +74,11 @@ public:
         M::expect(added.has_value(), "layout: a mapping was added without being prepared");
     }
 
-    /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, or not all user space;
-    /// no_memory – one vma would become two too many.
+    /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, not all user space, or
+    /// it cuts through a page of hugetlb; no_memory – one vma would become two too many.
     [[nodiscard]] constexpr result<void> prepare_remove(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
+        if (cuts_hugetlb(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         return map_.reserve(2);  // a piece is cut off at each end before it goes
     }
@@ -95,7 +98,8 @@ public:
 
     /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
     /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
-    /// the mapping can never have these rights (Linux: EACCES).
+    /// the mapping can never have these rights (Linux: EACCES); invalid_argument – it would cut
+    /// through a page of hugetlb.
     [[nodiscard]] constexpr result<rights_change> prepare_protect(
         page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
         auto const index = map_.find(span.start());
@@ -107,6 +111,7 @@ public:
         step.part.pkey = pkey.value_or(whole.pkey);
         step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
         if (!step.changes) return step;
+        if (cuts_hugetlb(step.part.span)) return errc::invalid_argument;
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
@@ -172,6 +177,15 @@ private:
     [[nodiscard]] constexpr bool is_inside_a_vma(virt_addr at) const noexcept {
         auto const index = map_.find(at);
         return index != vma_map<M>::npos && map_[index].span.start() != at;
+    }
+    // Would a cut at an end of `span` go through a page of hugetlb?
+    [[nodiscard]] constexpr bool cuts_hugetlb(page_span span) const noexcept {
+        auto const through = [this](virt_addr at) {
+            if (is_hugetlb_border(at)) return false;
+            auto const index = map_.find(at);
+            return index != vma_map<M>::npos && map_[index].flags.has(vma_flag::hugetlb);
+        };
+        return through(span.start()) || through(span.end());
     }
     // Does `span` lie inside one vma, with something of it left on both sides?
     [[nodiscard]] constexpr bool makes_a_hole(page_span span) const noexcept {

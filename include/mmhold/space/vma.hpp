@@ -5,6 +5,7 @@
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/flag_set.hpp>
 #include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
 
 #include <algorithm>
 #include <array>
@@ -56,7 +57,7 @@ using vma_flags = flag_set<vma_flag>;
 enum class mark_locked : std::uint8_t { no, yes };
 
 /// Which kind of object answers the faults of a vma.
-enum class source_kind : std::uint8_t { userfault, blocking, custom };
+enum class source_kind : std::uint8_t { userfault, blocking, custom, hugetlb };
 
 /// Base of what a vma may name to answer its faults instead of its kind's own handler. Outlives
 /// every vma that names it.
@@ -210,6 +211,26 @@ enum class large_folios : std::uint8_t {
 /// May MADV_DONTNEED throw its pages away? (Not locked ones, device memory, hugetlb.)
 [[nodiscard]] constexpr bool can_be_discarded(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::locked, vma_flag::pfnmap, vma_flag::hugetlb});
+}
+
+/// How many small pages one page of a hugetlb mapping is: 2 MiB.
+inline constexpr std::uint64_t hugetlb_pages = 512;
+
+/// Can a mapping of hugetlb end or begin here?
+[[nodiscard]] constexpr bool is_hugetlb_border(virt_addr at) noexcept {
+    return (at.value >> page_shift) % hugetlb_pages == 0;
+}
+
+/// What MADV_DONTNEED throws away of `part`, a part of `area`. Of hugetlb (measured on 6.18): whole
+/// pages, what is cut off at the end stays; the beginning must be one's. Error: invalid_argument –
+/// that, or it may not.
+[[nodiscard]] constexpr result<page_span> discarded_part(vma const& area, page_span part) noexcept {
+    if (!area.flags.has(vma_flag::hugetlb)) {
+        if (!can_be_discarded(area)) return errc::invalid_argument;
+        return part;
+    }
+    if (!is_hugetlb_border(part.start())) return errc::invalid_argument;
+    return *page_span::from(part.start(), page_count{part.pages() / hugetlb_pages * hugetlb_pages});
 }
 
 /// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor
