@@ -7,9 +7,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <poll.h>
 #include <sstream>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -81,7 +83,10 @@ public:
             auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
             return one.what == op::map && hugetlb;
         });
-        if (!wanted || !(std::ifstream{setting} >> before_)) return;
+        if (!wanted) return;
+        lock_ = open(setting, O_RDONLY | O_CLOEXEC);
+        if (lock_ >= 0) flock(lock_, LOCK_EX);
+        if (!(std::ifstream{setting} >> before_)) return;
         if (before_ >= hugetlb_pages_reserved) return;
         changed_ = static_cast<bool>(std::ofstream{setting} << hugetlb_pages_reserved);
     }
@@ -89,12 +94,14 @@ public:
     hugetlb_pages_for& operator=(hugetlb_pages_for const&) = delete;
     ~hugetlb_pages_for() {
         if (changed_) std::ofstream{setting} << before_;
+        if (lock_ >= 0) close(lock_);
     }
 
 private:
     static constexpr auto setting = "/proc/sys/vm/nr_hugepages";
     std::uint64_t before_ = 0;
     bool changed_ = false;
+    int lock_ = -1;  ///< two programs that borrow pages at once would give each other's back
 };
 
 }  // namespace
