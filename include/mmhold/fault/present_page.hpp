@@ -28,6 +28,7 @@ namespace mmhold {
 ///   a swapped page                           swap_in
 ///   a page that is moving                    waits until it is not, which is as long as it takes
 ///                                            to copy a page; then looks again
+///   a poisoned marker                        hardware_poison
 ///   a marker of the host's                   bad_address: only its owner knows what it stands for
 ///
 /// A cheap view of an address space. Never waits for anything else, never drops the mm lock.
@@ -77,6 +78,7 @@ private:
     constexpr result<void> meet(fault_site const& site, cpu_type& me, guard entry,
                                 page_entry const& marker) {
         if (is_swapped(marker)) return swap_in_.resolve(site, me, std::move(entry));
+        if (is_poisoned(marker)) return errc::hardware_poison;
         if (!is_moving(marker)) return errc::bad_address;
         entry.unlock();
         space_.frames().await_moved(marker.target);
