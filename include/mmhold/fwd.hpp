@@ -169,6 +169,7 @@ enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_f
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
+// memory_failure.hpp: memory_failure, soft_offline
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
 // advised_range.hpp: for_each_advised, change_advised_flags
@@ -206,6 +207,10 @@ template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
 class swap_in;  // swap_in.hpp
+template<class Space>
+class swap_wait;  // swap_wait.hpp; and await_slot
+template<Machine M>
+class slow_swap;  // slow_swap.hpp
 template<class Space>
 class present_page;  // present_page.hpp
 class page_answer;   // present_page.hpp
@@ -262,6 +267,7 @@ struct longterm_mover;  // longterm.hpp
 // remote.hpp    gup_remote, pin_remote
 // faultin.hpp   gup_faultin
 // unpin.hpp     unpin, put_pages
+struct memfd_pins;  // memfd_pin.hpp; and memfd_pin
 
 // 10 callers/
 struct user_range;           // user_range.hpp

@@ -26,6 +26,8 @@ enum class frame_attribute : std::uint8_t {
     shmem = 8,               ///< a page-cache page of shared memory, not of a file system
     truncated = 16,          ///< a page-cache page whose file let go of it (mapping == NULL)
     hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
+    hwpoison = 64,           ///< its memory is broken: contents lost, out of use once it is freed
+    offlined = 128,          ///< its memory is suspect: out of use once it is freed
 };
 using frame_attributes = flag_set<frame_attribute>;
 
@@ -81,6 +83,9 @@ namespace detail {
 /// The largest reference count. Linux's counter is a signed 32-bit number that refuses once it has
 /// become negative (gup-semantics §4.5, CVE-2019-11487); here it never gets there.
 inline constexpr std::uint32_t max_references = (std::uint32_t{1} << 31U) - 1;
+
+/// Frames with one of these are not handed out again.
+inline constexpr frame_attributes out_of_use{frame_attribute::hwpoison, frame_attribute::offlined};
 
 /// "No frame" in links and lookups.
 inline constexpr std::uint32_t no_frame = ~std::uint32_t{0};
