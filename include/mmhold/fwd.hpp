@@ -171,6 +171,8 @@ class taken_page;  // taken_page.hpp
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
+template<Machine M>
+class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
