@@ -43,7 +43,8 @@ void own_memory_again() {
         unsigned long end = 0;
         std::array<char, 5> rights{};
         auto const read_all = std::sscanf(line, "%lx-%lx %4s", &start, &end, rights.data()) == 3;
-        auto const in_arena = start >= arena_start && start < arena_page(arena_pages);
+        auto const in_arena = (start >= arena_start && start < arena_page(arena_pages)) ||
+                              (start >= large_arena_start && start < large_arena_end);
         if (read_all && rights[1] == 'w' && rights[3] == 'p' && !in_arena) {
             madvise(address(start), end - start, madv_populate_write);
         }
@@ -193,7 +194,7 @@ int linux_process::open_object(step const& one) {
 }
 
 std::int64_t linux_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);
@@ -233,13 +234,18 @@ std::int64_t linux_process::map_at(step const& one, int more_flags, int descript
         }
     }
     if (got == MAP_FAILED) return outcome(-1);
+    note_secrecy(one);
+    return 0;
+}
+
+/// What has just been mapped can be read from outside, or not.
+void linux_process::note_secrecy(step const& one) {
     for (std::uint64_t page = 0; page < one.bytes / page_bytes; ++page) {
         auto const number = (one.at - arena_start) / page_bytes + page;
         if (number >= arena_pages) break;
         auto const bit = std::uint64_t{1} << number;
         secret_pages_ = one.of == memory::secret ? secret_pages_ | bit : secret_pages_ & ~bit;
     }
-    return 0;
 }
 
 std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode) {

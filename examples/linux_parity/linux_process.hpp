@@ -66,6 +66,11 @@ private:
     std::int64_t map_uffd(step const& one);
     std::int64_t map_large(step const& one);
     std::int64_t map_special(step const& one);
+    void note_secrecy(step const& one);
+    std::int64_t map_ring(step const& one);
+    std::int64_t map_perf(step const& one);
+    std::int64_t fill_driver(int device, std::uint64_t bytes, std::uint64_t filled);
+    std::int64_t map_read_only(step const& one);
     std::int64_t map_at(step const& one, int more_flags, int descriptor);
     std::int64_t register_faults(step const& one, std::uint64_t mode);
     std::int64_t register_buffers(step const& one);

@@ -31,6 +31,7 @@ model_process::~model_process() {
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
     if (own_) mm_.exit(me_);
+    end_specials();
 }
 
 bool model_process::take_event(memory of, std::uint64_t& at) {
@@ -173,7 +174,7 @@ std::int64_t model_process::drain() {
 }
 
 std::int64_t model_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);

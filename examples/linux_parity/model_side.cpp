@@ -179,6 +179,10 @@ std::int64_t model_process::lock(user_range range) {
         auto const one = *page_span::from(virt_addr{arena_page(page)}, page_count{1});
         if (span->overlaps(one)) (void)munlock_pages(mm_, me_, one);
     }
+    for (auto at = std::max(span->start().value, large_arena_start);
+         at < std::min(span->end().value, large_arena_end); at += page_bytes) {
+        (void)munlock_pages(mm_, me_, *page_span::from(virt_addr{at}, page_count{1}));
+    }
     return locked;
 }
 std::int64_t model_process::futex(virt_addr at, mmhold::access how) {
@@ -199,6 +203,9 @@ std::int64_t model_process::change_word(virt_addr at) {
     for (;;) {
         auto const held = held_shared<config::lock>::acquire(mm_.lock());
         auto entry = mm_.table().lock_leaf(me_, at, 0, if_absent::fail);
+        if (!entry && entry.error() == errc::exists) {
+            entry = mm_.table().lock_leaf(me_, at, 1, if_absent::fail);
+        }
         if (entry && entry->read().permits(mmhold::access::write, me_.key_rights())) {
             return entry->touch(mmhold::access::write), 0;
         }
@@ -240,7 +247,8 @@ void model_process::look_around(answer& out) {
         auto const entry = mm_.table().lock_leaf(me_, virt_addr{arena_page(i)}, 0, if_absent::fail);
         if (!entry) continue;
         auto const leaf = entry->read();
-        if (!leaf.is_leaf()) continue;
+        // Of device memory pagemap does not speak.
+        if (!leaf.is_leaf() || (leaf.special && leaf.target != frames_.zero_page())) continue;
         out.present |= std::uint64_t{1} << i;
         auto const secret = frames_.contains(leaf.target) &&
                             frames_.attributes(leaf.target).has(frame_attribute::secret);

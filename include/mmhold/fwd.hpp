@@ -165,11 +165,15 @@ class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
 // split_folio.hpp: split_folio_at, share_zeroes_at
+enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+// advised_range.hpp: for_each_advised, change_advised_flags
+// guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
+enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 template<Machine M>
 class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
@@ -189,6 +193,7 @@ class lockless_walker;  // lockless_walker.hpp
 struct fault_request;  // fault_handler.hpp
 template<class L, Machine M>
 class fault_outcome;  // fault_outcome.hpp
+enum class fatal_signal : std::uint8_t;  // fault_outcome.hpp
 template<Machine M>
 class waitable;  // wait_ticket.hpp
 template<Machine M>
@@ -198,12 +203,14 @@ template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
 class large_folio;  // large_folio.hpp
+// collapse_large.hpp: collapse_large, collapse_large_locked
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
 class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
+class page_answer;   // present_page.hpp
 template<class Space>
 class hugetlb;  // hugetlb.hpp
 template<Machine M>

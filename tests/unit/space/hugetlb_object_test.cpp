@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include <mmhold/space/hugetlb_object.hpp>
+#include <mmhold/space/mremap.hpp>
 
 #include "small_world.hpp"
 
@@ -69,6 +70,27 @@ TEST_CASE("hugetlb is unmapped, protected and mapped over in whole pages only", 
     CHECK(w.space.dontneed(w.me, w.span(513, 512)).error() == errc::invalid_argument);
     CHECK(w.space.dontneed(w.me, w.span(512, 1)).has_value());
     CHECK(w.space.munmap(w.me, w.span(512, 512)).has_value());
+}
+
+TEST_CASE("mremap of hugetlb rounds lengths up, wants its borders and does not let it grow",
+          "[hugetlb]") {
+    hugetlb_world w;
+    object_type object{w.pool, 2};
+    REQUIRE(w.map(object, 1024).has_value());
+    auto const remap = [&](std::uint64_t first, std::uint64_t pages, std::uint64_t now,
+                           mremap_flags how = {}, std::uint64_t to = 4096) {
+        auto const at = w.base.plus_pages(to);
+        return mmhold::mremap(w.me, w.space, w.span(first, pages), page_count{now}, how, at);
+    };
+    mremap_flags const moves{mremap_flag::may_move, mremap_flag::fixed};
+    CHECK(remap(1, 1, 1).error() == errc::invalid_argument);
+    CHECK(remap(0, 1024, 1536, mremap_flag::may_move).error() == errc::invalid_argument);
+    CHECK(remap(0, 512, 512, moves, 4097).error() == errc::invalid_argument);
+    CHECK(remap(0, 1, 2).has_value());
+    CHECK(remap(512, 1, 1, moves).value_or(virt_addr{}) == w.base.plus_pages(4096));
+    CHECK(remap(0, 1024, 1).has_value());
+    CHECK(w.space.munmap(w.me, w.span(0, 512)).has_value());
+    CHECK(w.space.munmap(w.me, w.span(4096, 512)).has_value());
 }
 
 TEST_CASE("the object's pages stay, and are the same for everybody", "[hugetlb]") {
