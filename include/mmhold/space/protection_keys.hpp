@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// protection_keys – which of the sixteen protection keys one address space has given out (pkeys(7)).
+// protection_keys – which of the protection keys one address space has given out (pkeys(7)).
 //
-// A key is a number in a mapping and in its page table entries; what it permits stands in a register
-// of each cpu (cpu::key_rights), and binds that cpu's own accesses only: callers that look from
-// outside ignore it (gup-semantics §8.2, note 5). So to give out a key, or to take it back, changes
-// nothing that is mapped.
+// A key is a number in a mapping and in its page table entries; what it permits stands in a
+// register of each cpu (cpu::key_rights), and binds that cpu's own accesses only: callers that look
+// from outside ignore it (gup-semantics §8.2, note 5). So to give out a key, or to take it back,
+// changes nothing that is mapped.
 //
 // Lock      the mm lock of the space, held exclusively, guards it, as it guards the mappings.
 // Free key  may still be in mappings; who gets it next gets their pages, too. Linux does not look
@@ -97,9 +97,9 @@ private:
     typename M::template plain<std::uint8_t> execute_only_{none};
 };
 
-/// pkey_alloc(2): a key that nobody has, whose rights on this cpu are everything but `denied`. Takes
-/// the mm lock. Errors: no_memory – all are given out (Linux: ENOSPC); interrupted, again – the
-/// lock.
+/// pkey_alloc(2): a key that nobody has, whose rights on this cpu are everything but `denied`.
+/// Takes the mm lock. Errors: no_memory – all are given out (Linux: ENOSPC); interrupted, again –
+/// the lock.
 template<class Space, Machine M>
 constexpr result<std::uint8_t> pkey_alloc(typename Space::cpu_type& me, Space& space,
                                           protection_keys<M>& keys, key_denial denied) {
@@ -113,8 +113,8 @@ constexpr result<std::uint8_t> pkey_alloc(typename Space::cpu_type& me, Space& s
         });
 }
 
-/// pkey_free(2): mappings that have the key keep it, and so do cpus their rights. Takes the mm lock.
-/// Errors: invalid_argument – not given out; interrupted, again – the lock.
+/// pkey_free(2): mappings that have the key keep it, and so do cpus their rights. Takes the mm
+/// lock. Errors: invalid_argument – not given out; interrupted, again – the lock.
 template<class Space, Machine M>
 constexpr result<void> pkey_free(typename Space::cpu_type& me, Space& space,
                                  protection_keys<M>& keys, std::uint8_t key) {
@@ -149,8 +149,8 @@ constexpr result<void> keep_keys(held_exclusive<typename Space::lock_type> const
 
 /// pkey_mprotect(2) with a `key`, mprotect(2) without one, of a space with keys. Without one a
 /// mapping keeps its key, with two exceptions: what may only be executed from now on gets that key;
-/// what has it, and may be read or written from now on, gets key 0. Takes the mm lock. Errors: those
-/// of address_space::mprotect; invalid_argument – the key is not given out.
+/// what has it, and may be read or written from now on, gets key 0. Takes the mm lock. Errors:
+/// those of address_space::mprotect; invalid_argument – the key is not given out.
 template<class Space, Machine M>
 constexpr result<void> pkey_mprotect(typename Space::cpu_type& me, Space& space,
                                      protection_keys<M>& keys, page_span span, protection wanted,
@@ -170,8 +170,8 @@ constexpr result<void> pkey_mprotect(typename Space::cpu_type& me, Space& space,
         });
 }
 
-/// mmap(2) of a space with keys: what may only be executed gets that key. Takes the mm lock. Errors:
-/// as address_space::mmap.
+/// mmap(2) of a space with keys: what may only be executed gets that key. Takes the mm lock.
+/// Errors: as address_space::mmap.
 template<class Space, Machine M>
 [[nodiscard]] constexpr result<virt_addr> keyed_mmap(typename Space::cpu_type& me, Space& space,
                                                      protection_keys<M>& keys,
