@@ -176,6 +176,8 @@ struct default_heir;  // fork.hpp; and fork, fork_locked
 // guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
 enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
+template<Machine M>
+class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
