@@ -127,6 +127,7 @@ linux_process::linux_process(std::string const& folder, fault_counts faults)
     start_tracer();
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     prctl(PR_SET_PTRACER, -1, 0, 0, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     auto* const shared = mmap(nullptr, most_bytes + page_bytes, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     buffer_ = static_cast<std::byte*>(shared);

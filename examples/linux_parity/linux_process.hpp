@@ -66,6 +66,11 @@ private:
     std::int64_t map_uffd(step const& one);
     std::int64_t map_large(step const& one);
     std::int64_t map_special(step const& one);
+    void note_secrecy(step const& one);
+    std::int64_t map_ring(step const& one);
+    std::int64_t map_perf(step const& one);
+    std::int64_t fill_driver(int device, std::uint64_t bytes, std::uint64_t filled);
+    std::int64_t map_read_only(step const& one);
     std::int64_t map_at(step const& one, int more_flags, int descriptor);
     std::int64_t register_faults(step const& one, std::uint64_t mode);
     std::int64_t register_buffers(step const& one);
@@ -87,7 +92,7 @@ private:
     std::int64_t pipe_copy(step const& one);
     std::int64_t keep(step const& one);
     std::int64_t drain();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     int open_faults(memory of);
     void close_faults(memory of);

@@ -31,6 +31,7 @@ model_process::~model_process() {
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
     if (own_) mm_.exit(me_);
+    end_specials();
 }
 
 bool model_process::take_event(memory of, std::uint64_t& at) {
@@ -69,7 +70,7 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();
@@ -127,9 +128,15 @@ std::int64_t model_process::truncate(step const& one) {
     return -EBADF;
 }
 
-std::int64_t model_process::start_child() {
+std::int64_t model_process::start_child(unsigned how) {
     children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    return linux_value(mmhold::fork(me_, mm_, *children_.back()));
+    auto& child = *children_.back();
+    auto const forked = mmhold::fork(me_, mm_, child);
+    if (!forked || how == 0) return linux_value(forked);
+    children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
+    auto const again = mmhold::fork(me_, child, *children_.back());
+    if (how == 2) child.exit(me_);
+    return linux_value(again);
 }
 
 std::int64_t model_process::reap() {

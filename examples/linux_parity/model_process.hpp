@@ -4,6 +4,7 @@
 #include <mmhold/callers/user_access.hpp>
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/fault/file_object.hpp>
+#include <mmhold/fault/special.hpp>
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/machine/host_machine.hpp>
@@ -66,6 +67,12 @@ std::int64_t linux_value(result<T> const& got) {
     if constexpr (std::is_integral_v<T>) return static_cast<std::int64_t>(*got);
     return 0;
 }
+
+/// Drivers and the vdso (model_special).
+struct model_specials;
+struct specials_deleter {
+    void operator()(model_specials* those) const;
+};
 
 /// An address space and what it is made of.
 struct model_world {
@@ -144,11 +151,18 @@ private:
     std::int64_t map_large(step const& one);
     void forget_unmapped_hugetlb();
     std::int64_t map_special(step const& one);
+    std::int64_t map_read_only(step const& one);
+    std::int64_t map_dev_zero(step const& one);
+    std::int64_t map_driver(step const& one, special_traits const& traits);
+    std::int64_t map_vdso();
+    pfn special_frame(std::span<std::byte const> contents);
+    model_specials& specials();
+    void end_specials();
     /// The request of a plain mapping: private or shared, at its place.
     static mmap_request plain_request(step const& one);
     mmap_request request_of_object(step const& one, mmap_request const& plain);
     std::int64_t map_device();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     std::int64_t keep(user_range range);
     std::int64_t drain();
@@ -165,6 +179,7 @@ private:
     std::uint32_t events_so_far() const;
 
     std::unique_ptr<model_world> own_{};
+    std::unique_ptr<model_specials, specials_deleter> specials_{};  ///< outlives the space
     model_world& world_;
     surroundings where_;
     frame_pool<machine>& frames_{world_.frames};

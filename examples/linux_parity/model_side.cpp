@@ -247,7 +247,8 @@ void model_process::look_around(answer& out) {
         auto const entry = mm_.table().lock_leaf(me_, virt_addr{arena_page(i)}, 0, if_absent::fail);
         if (!entry) continue;
         auto const leaf = entry->read();
-        if (!leaf.is_leaf()) continue;
+        // Of device memory pagemap does not speak.
+        if (!leaf.is_leaf() || (leaf.special && leaf.target != frames_.zero_page())) continue;
         out.present |= std::uint64_t{1} << i;
         auto const secret = frames_.contains(leaf.target) &&
                             frames_.attributes(leaf.target).has(frame_attribute::secret);

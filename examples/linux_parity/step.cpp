@@ -21,6 +21,7 @@ enum class fields : std::uint8_t {
     target,         // to, to_bytes, how
     source_target,  // of, to, how
     end,            // to_bytes
+    how,            // how, and no range
 };
 
 struct op_words {
@@ -56,7 +57,7 @@ constexpr std::array<op_words, ops> op_names{{
     {"protect", "mprotect", area::core, fields::rights},
     {"discard", "MADV_DONTNEED"},
     {"close", "close(userfaultfd)", area::core, fields::source},
-    {"fork", "fork; the child does nothing", area::core, fields::none},
+    {"fork", "fork; the child does nothing, or forks", area::core, fields::how},
     {"reap", "all children end", area::core, fields::none},
     {"keep", "vmsplice to a pipe that is read later"},
     {"drain", "reading that pipe", area::core, fields::none},
@@ -209,7 +210,8 @@ std::string to_text(step const& one) {
                         has == fields::source_range || has == fields::source_target;
     if (source) out << " of=" << name_of(one.of);
     if (has == fields::mapping || has == fields::rights) out << " prot=" << rights(one.prot);
-    if (has == fields::none || has == fields::source) return out.str();
+    if (has == fields::how && one.how != 0) out << " how=" << one.how;
+    if (has == fields::none || has == fields::source || has == fields::how) return out.str();
     out << " at=" << place(one.at) << " bytes=" << one.bytes;
     if (has == fields::target || has == fields::source_target) out << " to=" << place(one.to);
     if (has == fields::target || has == fields::end) out << " to_bytes=" << one.to_bytes;

@@ -43,10 +43,10 @@ enum class op : std::uint8_t {
     protect,
     discard,
     close_faults,
-    fork,              // a child that sits there, with all memory shared by copy-on-write
-    reap,              // all children end
-    keep,              // vmsplice into a pipe that is not read yet
-    drain,             // reads it
+    fork,   // a child that sits there, with all memory shared by copy-on-write; how: its child
+    reap,   // all children end
+    keep,   // vmsplice into a pipe that is not read yet
+    drain,  // reads it
     register_buffers,  // io_uring keeps the range pinned
     let_go,            // and not any more
     truncate,   // the object mapped at `at` ends behind so many of the mapping's pages: to_bytes

@@ -119,6 +119,8 @@ class page_table;  // page_table.hpp
 // 6 space/
 enum class frame_mobility : std::uint8_t;  // frame.hpp
 template<Machine M>
+class striped_count;  // striped_count.hpp
+template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
 class frame_pool;  // frame_pool.hpp
@@ -169,6 +171,9 @@ class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+// advised_range.hpp: for_each_advised, change_advised_flags
+// guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
+enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 
 // 7 walk/
@@ -186,6 +191,7 @@ class lockless_walker;  // lockless_walker.hpp
 struct fault_request;  // fault_handler.hpp
 template<class L, Machine M>
 class fault_outcome;  // fault_outcome.hpp
+enum class fatal_signal : std::uint8_t;  // fault_outcome.hpp
 template<Machine M>
 class waitable;  // wait_ticket.hpp
 template<Machine M>
@@ -202,6 +208,7 @@ template<class Space>
 class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
+class page_answer;   // present_page.hpp
 template<class Space>
 class hugetlb;  // hugetlb.hpp
 template<Machine M>
@@ -215,6 +222,8 @@ template<Machine M>
 class page_reads;  // page_reads.hpp
 template<class Space>
 class file_object;  // file_object.hpp
+template<class Space>
+class fault_around;  // fault_around.hpp
 template<class Space>
 class file_backed;  // file_backed.hpp
 template<class Space>

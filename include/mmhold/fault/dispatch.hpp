@@ -55,19 +55,18 @@ public:
     constexpr outcome handle(fault_request const& request, lock_authority<lock_type>& authority,
                              cpu_type& me) {
         auto const site = locate_fault(space_, request, authority, me);
-        if (!site) return outcome::failed(site.error());
+        if (!site) return outcome::failed(site.error(), fatal_signal::segmentation);
         auto const& area = *site->area;
         auto const by_user = site->flags.has(fault_flag::user);
         if (by_user && !permitted_by_vma(area, site->flags)) {
-            return outcome::failed(errc::bad_address);
+            return outcome::failed(errc::bad_address, fatal_signal::segmentation);
         }
         if (area.source != nullptr) return ask(*area.source, *site, authority, me);
         if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
         if (area.object != nullptr) return file_backed_.answer(*site, authority, me);
         if (starts_out_zero(area)) return anonymous_.answer(*site, me);
         auto const present = present_.answer(*site, me);
-        if (present && *present) return outcome::installed();
-        return outcome::failed(present ? present->error() : errc::bad_address);
+        return present ? present->template outcome<outcome>() : outcome::failed(errc::bad_address);
     }
 
 private:

@@ -4,7 +4,6 @@
 #include <mmhold/machine/machine.hpp>
 #include <mmhold/vocab/flag_set.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -121,26 +120,6 @@ struct frame_state {
 
 private:
     static constexpr unsigned attribute_shift = 16;
-};
-
-/// A sum of several words, so that cpus which count for different pages do not meet.
-template<Machine M>
-class striped_counter {
-public:
-    constexpr void add(std::uint32_t which, std::uint32_t n) noexcept {
-        (void)stripes_[which % stripes_.size()].word.fetch_add(n, relaxed);
-    }
-    [[nodiscard]] constexpr std::uint64_t sum() const noexcept {
-        std::uint64_t all = 0;
-        for (auto const& some : stripes_) all += some.word.load(relaxed);
-        return all;
-    }
-
-private:
-    struct alignas(64) stripe {
-        typename M::template atomic<std::uint64_t> word{};
-    };
-    std::array<stripe, 16> stripes_{};
 };
 
 /// What the pool knows about one frame; all zero is a free frame outside of every list. Frames are

@@ -29,6 +29,7 @@
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/frame_table.hpp>
 #include <mmhold/space/free_frames.hpp>
+#include <mmhold/space/striped_count.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/gup_flags.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -410,7 +411,7 @@ private:
     }
 
     [[nodiscard]] constexpr result<pfn> allocate_any(frame_kind kind, unsigned order,
-                                                       frame_mobility where) noexcept {
+                                                     frame_mobility where) noexcept {
         auto const head = take_free(order, where);
         if (head == detail::no_frame) return errc::no_memory;
         set_up(head, kind, order);
@@ -478,7 +479,7 @@ private:
         return bytes_ != nullptr;
     }
 
-    constexpr void count(detail::striped_counter<M>& which, std::uint32_t head,
+    constexpr void count(striped_count<M>& which, std::uint32_t head,
                          std::uint32_t pages) noexcept {
         if (statistics_ == pin_statistics::kept) which.add(head, pages);
     }
@@ -492,8 +493,8 @@ private:
     detail::free_frames<M> movable_ MMHOLD_GUARDED_BY(lock_);
     typename M::template atomic<std::uint64_t> free_count_{};  // written under lock_
     typename M::template atomic<std::uint32_t> zero_folio_{};  // its index + 1; 0: not yet
-    detail::striped_counter<M> acquired_{};
-    detail::striped_counter<M> released_{};
+    striped_count<M> acquired_{};
+    striped_count<M> released_{};
 };
 
 }  // namespace mmhold

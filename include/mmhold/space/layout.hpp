@@ -53,7 +53,7 @@ public:
 
     /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
     /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas;
-    /// invalid_argument – it would cut through a page of hugetlb.
+    /// invalid_argument – it would cut through a page of hugetlb, or what is unsplittable.
     [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
         if (auto const refused = check_mmap_request(request, limits_.end); refused != errc::ok) {
             return refused;
@@ -62,7 +62,7 @@ public:
         auto const start = place_mapping(map_, limits_, request);
         if (!start) return start.error();
         auto const span = *page_span::from(*start, request.pages);
-        if (cuts_hugetlb(span)) return errc::invalid_argument;
+        if (cuts_the_unsplittable(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         if (auto const room = map_.reserve(2); !room) return room.error();
         return span;
@@ -75,10 +75,11 @@ public:
     }
 
     /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, not all user space, or
-    /// it cuts through a page of hugetlb; no_memory – one vma would become two too many.
+    /// it would cut through a page of hugetlb, or what is unsplittable; no_memory – one vma would
+    /// become two too many.
     [[nodiscard]] constexpr result<void> prepare_remove(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
-        if (cuts_hugetlb(span)) return errc::invalid_argument;
+        if (cuts_the_unsplittable(span)) return errc::invalid_argument;
         if (makes_a_hole(span) && is_full()) return errc::no_memory;
         return map_.reserve(2);  // a piece is cut off at each end before it goes
     }
@@ -99,7 +100,8 @@ public:
     /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
     /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
     /// the mapping can never have these rights (Linux: EACCES); invalid_argument – it would cut
-    /// through a page of hugetlb.
+    /// through a page of hugetlb, or only a part of what is unsplittable would have them (measured
+    /// on 6.18, in this order).
     [[nodiscard]] constexpr result<rights_change> prepare_protect(
         page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
         auto const index = map_.find(span.start());
@@ -111,7 +113,8 @@ public:
         step.part.pkey = pkey.value_or(whole.pkey);
         step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
         if (!step.changes) return step;
-        if (cuts_hugetlb(step.part.span)) return errc::invalid_argument;
+        if (cuts_the_unsplittable(step.part.span)) return errc::invalid_argument;
+        step.part.flags = with_account(step.part);
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
@@ -161,6 +164,11 @@ public:
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
     [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
 
+    /// The vma at `index` grows down to `start`; nothing is mapped in between.
+    constexpr void grow_down(std::size_t index, virt_addr start) noexcept {
+        map_.extend_down(index, start);
+    }
+
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 
@@ -173,14 +181,16 @@ private:
         auto const index = map_.find(at);
         return index != vma_map<M>::npos && map_[index].span.start() != at;
     }
-    // Would a cut at an end of `span` go through a page of hugetlb?
-    [[nodiscard]] constexpr bool cuts_hugetlb(page_span span) const noexcept {
-        auto const through = [this](virt_addr at) {
-            if (is_hugetlb_border(at)) return false;
+    // Would a cut at an end of `span` go through a page of hugetlb, or a vma that may not be cut?
+    [[nodiscard]] constexpr bool cuts_the_unsplittable(page_span span) const noexcept {
+        auto const stays_whole = [this](virt_addr at) {
             auto const index = map_.find(at);
-            return index != vma_map<M>::npos && map_[index].flags.has(vma_flag::hugetlb);
+            if (index == vma_map<M>::npos || map_[index].span.start() == at) return false;
+            auto const& flags = map_[index].flags;
+            return flags.has(vma_flag::unsplittable) ||
+                   (flags.has(vma_flag::hugetlb) && !is_hugetlb_border(at));
         };
-        return through(span.start()) || through(span.end());
+        return stays_whole(span.start()) || stays_whole(span.end());
     }
     // Does `span` lie inside one vma, with something of it left on both sides?
     [[nodiscard]] constexpr bool makes_a_hole(page_span span) const noexcept {
@@ -201,7 +211,10 @@ private:
         }
         map_.merge_around(first, last);
     }
+    // What may not be split is not changed by who cuts here (mlock).
     constexpr void cut_at(virt_addr at) noexcept {
+        auto const index = map_.find(at);
+        if (index != vma_map<M>::npos && map_[index].flags.has(vma_flag::unsplittable)) return;
         auto const cut = map_.split(at);
         M::expect(cut.has_value(), "layout: a vma was split without being prepared");
     }
