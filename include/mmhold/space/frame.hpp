@@ -26,6 +26,7 @@ enum class frame_attribute : std::uint8_t {
     shmem = 8,               ///< a page-cache page of shared memory, not of a file system
     truncated = 16,          ///< a page-cache page whose file let go of it (mapping == NULL)
     hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
+    lazily_free = 64,        ///< an anonymous page that may go while it is clean (MADV_FREE)
 };
 using frame_attributes = flag_set<frame_attribute>;
 
