@@ -175,6 +175,8 @@ struct default_heir;  // fork.hpp; and fork, fork_locked
 // advised_range.hpp: for_each_advised, change_advised_flags
 // guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
 enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
+// lazy_free.hpp: lazy_free, lazy_free_locked, drop_lazy_page; reclaim_lazy.hpp: reclaim_lazy_free
+// remove.hpp: remove_pages, remove_pages_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 template<Machine M>
 class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
@@ -280,6 +282,7 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
+enum class advice : std::uint8_t;  // madvise.hpp; and madvise
 // mlock.hpp             mlock_pages, munlock_pages
 // populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write

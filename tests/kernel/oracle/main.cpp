@@ -27,8 +27,8 @@ bool in_list(std::string const& list, std::string_view name) {
     return false;
 }
 
-/// May random scripts map it anywhere? Stacks grow, and the model's do not (deviations.cpp).
-bool for_random_scripts(memory of) { return of != memory::stack && !has_own_place(of); }
+/// May random scripts map it anywhere?
+bool for_random_scripts(memory of) { return !has_own_place(of); }
 
 /// What is wanted and offered; says what is not offered, and why.
 menu make_menu(options const& chosen, offers const& machine) {
