@@ -190,6 +190,12 @@ template<class Space>
 class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
+enum class userfault_mode : std::uint8_t;        // userfault_modes.hpp
+enum class userfault_feature : std::uint16_t;    // userfault_modes.hpp
+enum class userfault_protection : std::uint8_t;  // userfault_modes.hpp
+enum class userfault_holes : std::uint8_t;       // userfault_move.hpp
+template<Machine M>
+class userfault_protector;  // userfault_protect.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>

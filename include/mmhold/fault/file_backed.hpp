@@ -19,7 +19,8 @@
 // so reading in forces at most one RETRY.
 //
 // A read fault also maps what the object has already within 16 pages around it, aligned, inside the
-// same vma and page table ("fault-around"); not for secret memory. That shows in what is present
+// same vma and page table ("fault-around"); not for secret memory, nor where a userfault wants to
+// hear of writes or of each page. That shows in what is present
 // afterwards, and in how many faults the next reads need.
 //
 // Truncation may come at any time. Whatever took long was done before; the last step, page table
@@ -122,6 +123,7 @@ private:
         auto& object = object_of(site);
         if (object.kind() == object_kind::secret) return;
         auto const& area = *site.area;
+        if (area.flags.has_any({vma_flag::userfault_wp, vma_flag::userfault_minor})) return;
         auto const number = site.page().value >> page_shift;
         auto const in_table = number % format::entries_per_table;
         auto const lowest =

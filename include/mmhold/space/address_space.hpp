@@ -280,10 +280,11 @@ public:
         });
     }
     constexpr result<void> set_source_locked(held_exclusive<lock_type> const& held, cpu_type& me,
-                                             page_span span, fault_source* source) {
+                                             page_span span, fault_source* source,
+                                             vma_flags modes = {}) {
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
         if (auto const ready = layout_.prepare_source(span); !ready) return ready;
-        layout_.set_source(span, source);
+        layout_.set_source(span, source, modes);
         return {};
     }
 
@@ -325,7 +326,9 @@ public:
             if (part.start() != at) hole = true;
             if (part.empty()) break;
             if (!can_be_discarded(map[index])) return errc::invalid_argument;
-            if (auto const done = drop_pages(me, part); !done) return done;
+            auto const marks =
+                is_anonymous(map[index]) ? userfault_marks::go : userfault_marks::stay;
+            if (auto const done = drop_pages(me, part, marks); !done) return done;
             at = part.end();
         }
         return hole ? errc::no_memory : errc::ok;
@@ -438,10 +441,11 @@ private:
     }
 
     /// Empty tables go as well, if the range is at least one table's: PT_RECLAIM.
-    constexpr result<void> drop_pages(cpu_type& me, page_span span) {
+    constexpr result<void> drop_pages(cpu_type& me, page_span span,
+                                      userfault_marks marks = userfault_marks::go) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
         unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay};
+                                           large ? empty_tables::go : empty_tables::stay, marks};
         return table_.unmap(me, span, gone, flush());
     }
 
