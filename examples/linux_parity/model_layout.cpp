@@ -45,7 +45,8 @@ bool model_process::take_event(memory of, std::uint64_t& at) {
 std::int64_t model_process::awaken(step const& one) {
     auto const& server = servers_[fault_server_of(one.of)];
     auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
-    if (!server.faults || !span || one.at % page_bytes != 0) return -EINVAL;
+    auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
+    if (!server.faults || !span || !whole) return -EINVAL;
     return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
