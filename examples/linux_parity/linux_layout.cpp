@@ -43,7 +43,8 @@ void own_memory_again() {
         unsigned long end = 0;
         std::array<char, 5> rights{};
         auto const read_all = std::sscanf(line, "%lx-%lx %4s", &start, &end, rights.data()) == 3;
-        auto const in_arena = start >= arena_start && start < arena_page(arena_pages);
+        auto const in_arena = (start >= arena_start && start < arena_page(arena_pages)) ||
+                              (start >= large_arena_start && start < large_arena_end);
         if (read_all && rights[1] == 'w' && rights[3] == 'p' && !in_arena) {
             madvise(address(start), end - start, madv_populate_write);
         }
@@ -62,6 +63,7 @@ int open_disk_file(std::string const& folder) {
 }  // namespace
 
 std::int64_t linux_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -81,7 +83,7 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
         case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
         case op::close_faults: close_faults(one.of); return 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(one);
         case op::drain: return drain();
@@ -132,29 +134,40 @@ std::int64_t linux_process::drain() {
     return std::max<std::int64_t>(got, 0);
 }
 
-std::int64_t linux_process::start_child() {
-    if (child_count_ == children_.size()) return -EAGAIN;
+/// A child that sits there; with `how` 1 it has a child of its own, with 2 only that one stays.
+std::int64_t linux_process::start_child(unsigned how) {
+    if (child_count_ + 2 > children_.size()) return -EAGAIN;
     std::array<int, 2> ready{};
     if (pipe2(ready.data(), O_CLOEXEC) != 0) return outcome(-1);
     auto const child = ::fork();
     if (child < 0) return outcome(-1);
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        auto const grandchild = how != 0 ? ::fork() : -1;
+        if (grandchild > 0) (void)!write(ready[1], &grandchild, sizeof grandchild);
+        if (grandchild > 0 && how == 2) _exit(0);
+        prctl(PR_SET_PDEATHSIG, grandchild == 0 && how == 2 ? 0 : SIGKILL);
         // A userfaultfd would stay open with the child's copy of the descriptor.
         syscall(SYS_close_range, 0, ~0U, 0);
         for (;;) pause();
     }
     close(ready[1]);
-    char nothing = 0;
-    (void)!read(ready[0], &nothing, 1);  // until the child has closed its end
+    int grandchild = 0;
+    // Until all have closed their ends.
+    while (read(ready[0], &grandchild, sizeof grandchild) > 0) {}
     close(ready[0]);
-    children_[child_count_++] = child;
-    if (faults_ == fault_counts::exact) own_memory_again();
+    if (how == 2) {
+        waitpid(child, nullptr, 0);
+    } else {
+        children_[child_count_++] = child;
+    }
+    if (grandchild > 0) children_[child_count_++] = grandchild;
+    if (faults_ != fault_counts::ignored) own_memory_again();
     return 0;
 }
 
 std::int64_t linux_process::reap() {
     for (std::size_t i = 0; i < child_count_; ++i) {
+        // A grandchild may be dead already: it ends with its parent, and is ours from then on.
         kill(children_[i], SIGKILL);
         waitpid(children_[i], nullptr, 0);
     }
@@ -181,7 +194,7 @@ int linux_process::open_object(step const& one) {
 }
 
 std::int64_t linux_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);
@@ -221,13 +234,18 @@ std::int64_t linux_process::map_at(step const& one, int more_flags, int descript
         }
     }
     if (got == MAP_FAILED) return outcome(-1);
+    note_secrecy(one);
+    return 0;
+}
+
+/// What has just been mapped can be read from outside, or not.
+void linux_process::note_secrecy(step const& one) {
     for (std::uint64_t page = 0; page < one.bytes / page_bytes; ++page) {
         auto const number = (one.at - arena_start) / page_bytes + page;
         if (number >= arena_pages) break;
         auto const bit = std::uint64_t{1} << number;
         secret_pages_ = one.of == memory::secret ? secret_pages_ | bit : secret_pages_ & ~bit;
     }
-    return 0;
 }
 
 std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode) {
@@ -241,8 +259,8 @@ std::int64_t linux_process::register_faults(step const& one, std::uint64_t mode)
 
 bool linux_process::take_event(memory of, int milliseconds, std::uint64_t& at) {
     auto const descriptor = servers_[fault_server_of(of)].descriptor;
-    pollfd ready{descriptor, POLLIN, 0};
-    if (descriptor < 0 || poll(&ready, 1, milliseconds) <= 0) return false;
+    pollfd ready{descriptor, POLLIN, 0};  // a closed one, -1, only takes its time
+    if (poll(&ready, 1, milliseconds) <= 0) return false;
     uffd_msg message{};
     if (read(descriptor, &message, sizeof message) != sizeof message) return false;
     ++events_;

@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
@@ -45,6 +46,32 @@ std::uint32_t minor_faults() {
     rusage now{};
     getrusage(RUSAGE_THREAD, &now);
     return static_cast<std::uint32_t>(now.ru_minflt);
+}
+
+/// nr_foll_pin_acquired and nr_foll_pin_released of /proc/vmstat.
+struct pins_so_far {
+    std::uint64_t acquired = 0;
+    std::uint64_t released = 0;
+};
+
+/// The cpus keep what they have counted to themselves until they are asked for it.
+pins_so_far pin_counts() {
+    static std::array<char, 1U << 14U> text;
+    auto const refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+    if (refresh >= 0) (void)!write(refresh, "1", 1);
+    close(refresh);
+    auto const stat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    std::size_t size = 0;
+    for (ssize_t got = 0; (got = read(stat, text.data() + size, text.size() - 1 - size)) > 0;) {
+        size += static_cast<std::size_t>(got);
+    }
+    close(stat);
+    text[size] = '\0';
+    auto const number_behind = [](char const* word) -> std::uint64_t {
+        auto const* const found = std::strstr(text.data(), word);
+        return found == nullptr ? 0 : std::strtoull(found + std::strlen(word), nullptr, 10);
+    };
+    return {number_behind("nr_foll_pin_acquired "), number_behind("nr_foll_pin_released ")};
 }
 
 /// What the tracer is asked, and what it answers.
@@ -100,6 +127,7 @@ linux_process::linux_process(std::string const& folder, fault_counts faults)
     start_tracer();
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     prctl(PR_SET_PTRACER, -1, 0, 0, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     auto* const shared = mmap(nullptr, most_bytes + page_bytes, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     buffer_ = static_cast<std::byte*>(shared);
@@ -111,7 +139,7 @@ linux_process::linux_process(std::string const& folder, fault_counts faults)
     sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
     // From now on the process's own memory causes no faults that could be counted.
-    if (faults_ == fault_counts::exact) mlockall(MCL_CURRENT);
+    if (faults_ != fault_counts::ignored) mlockall(MCL_CURRENT);
 }
 
 void linux_process::start_tracer() {
@@ -129,7 +157,10 @@ void linux_process::end() {
         close_faults(static_cast<memory>(i));
     reap();
     close(to_tracer_[1]);
-    if (tracer_ > 0) waitpid(tracer_, nullptr, 0);
+    if (tracer_ <= 0) return;
+    // A later tracer has a copy of the pipe's end, so that closing it need not be noticed.
+    kill(tracer_, SIGKILL);
+    waitpid(tracer_, nullptr, 0);
 }
 
 void linux_process::run(step const& one, answer& out) {
@@ -138,9 +169,18 @@ void linux_process::run(step const& one, answer& out) {
     get_ready(one.what);
     answer got;
     auto const events = events_.load();
+    buffer_pins_ = 0;
+    auto const with_pins = faults_ == fault_counts::exact_with_pins;
+    auto const pins = with_pins ? pin_counts() : pins_so_far{};
     auto const before = minor_faults();
     got.value = one.what < op::map ? call(one, got) : layout(one);
     got.faults = minor_faults() - before;
+    if (with_pins) {
+        auto const after = pin_counts();
+        got.pinned = static_cast<std::uint32_t>(after.acquired - pins.acquired) - buffer_pins_;
+        got.unpinned = static_cast<std::uint32_t>(after.released - pins.released) - buffer_pins_;
+        got.counts_pins = true;
+    }
     got.events = events_.load() - events;
     got.bytes = digest_;
     look_around(got);
@@ -212,6 +252,10 @@ void linux_process::unlock(step const& one) {
         auto const at = arena_page(page);
         auto const meant = at + page_bytes > one.at && at < one.at + one.bytes;
         if (meant && (secret_pages_ >> page & 1U) == 0) munlock(address(at), page_bytes);
+    }
+    for (auto at = std::max(one.at / page_bytes * page_bytes, large_arena_start);
+         at < std::min(one.at + one.bytes, large_arena_end); at += page_bytes) {
+        munlock(address(at), page_bytes);
     }
 }
 
@@ -285,11 +329,14 @@ std::int64_t linux_process::splice(step const& one) {
 std::int64_t linux_process::direct(step const& one) {
     if (file_ < 0) return -EOPNOTSUPP;
     auto const whole = (std::min<std::uint64_t>(one.bytes, most_bytes) + 511) / 512 * 512;
+    auto const buffer_pages = static_cast<std::uint32_t>((whole + page_bytes - 1) / page_bytes);
+    buffer_pins_ = buffer_pages;
     if (pwrite(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
     if (one.what == op::direct_read) {
         return outcome(syscall(SYS_pread64, file_, one.at, one.bytes, 0));
     }
     auto const got = outcome(syscall(SYS_pwrite64, file_, one.at, one.bytes, 0));
+    buffer_pins_ += buffer_pages;
     if (pread(file_, buffer_, whole, 0) != static_cast<ssize_t>(whole)) return outcome(-1);
     digest_ = digest(std::span{buffer_, std::min<std::uint64_t>(one.bytes, most_bytes)});
     return got;

@@ -13,7 +13,9 @@ namespace parity {
 
 /// Are minor faults of interest? Then the process first makes all memory of its own present, which
 /// takes longer than most scripts.
-enum class fault_counts : bool { ignored, exact };
+/// With pins: how many pages the whole machine pins during a step is asked as well, which takes a
+/// round through all cpus; nobody else may pin anything meanwhile.
+enum class fault_counts : std::uint8_t { ignored, exact, exact_with_pins };
 
 inline void* address(std::uint64_t at) { return reinterpret_cast<void*>(at); }
 /// What a system call answered, with errno in it.
@@ -64,6 +66,11 @@ private:
     std::int64_t map_uffd(step const& one);
     std::int64_t map_large(step const& one);
     std::int64_t map_special(step const& one);
+    void note_secrecy(step const& one);
+    std::int64_t map_ring(step const& one);
+    std::int64_t map_perf(step const& one);
+    std::int64_t fill_driver(int device, std::uint64_t bytes, std::uint64_t filled);
+    std::int64_t map_read_only(step const& one);
     std::int64_t map_at(step const& one, int more_flags, int descriptor);
     std::int64_t register_faults(step const& one, std::uint64_t mode);
     std::int64_t register_buffers(step const& one);
@@ -85,7 +92,7 @@ private:
     std::int64_t pipe_copy(step const& one);
     std::int64_t keep(step const& one);
     std::int64_t drain();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     int open_faults(memory of);
     void close_faults(memory of);
@@ -98,6 +105,7 @@ private:
     std::byte* buffer_ = nullptr;  ///< shared memory: no faults of its own
     std::uint64_t seed_ = 0;
     std::uint64_t digest_ = 0;
+    std::uint32_t buffer_pins_ = 0;  ///< O_DIRECT's of our own buffer
     int mem_ = -1;
     int pagemap_ = -1;
     int file_ = -1;

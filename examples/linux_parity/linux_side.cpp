@@ -42,7 +42,7 @@ script probe_of(op what) {
     auto const bytes = what == op::peek || what == op::poke ? 8U : page_bytes;
     auto of = memory::own;
     if (area_of(what) == area::uffd) of = memory::faults_wp;
-    if (what == op::awaken) of = memory::faults;
+    if (what == op::awaken || what == op::close_faults) of = memory::faults;
     if (what == op::go_on) of = memory::faults_minor;
     if (what == op::truncate || what == op::remove) of = memory::memfd;
     if (area_of(what) == area::large) of = memory::large;
@@ -73,6 +73,30 @@ void wait_for(pid_t child) {
     waitpid(child, &status, 0);
 }
 
+/// While it lives, the machine has hugetlb pages set aside for `steps`, if they map some.
+class hugetlb_pages_for {
+public:
+    explicit hugetlb_pages_for(script const& steps) {
+        auto const wanted = std::ranges::any_of(steps, [](step const& one) {
+            auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
+            return one.what == op::map && hugetlb;
+        });
+        if (!wanted || !(std::ifstream{setting} >> before_)) return;
+        if (before_ >= hugetlb_pages_reserved) return;
+        changed_ = static_cast<bool>(std::ofstream{setting} << hugetlb_pages_reserved);
+    }
+    hugetlb_pages_for(hugetlb_pages_for const&) = delete;
+    hugetlb_pages_for& operator=(hugetlb_pages_for const&) = delete;
+    ~hugetlb_pages_for() {
+        if (changed_) std::ofstream{setting} << before_;
+    }
+
+private:
+    static constexpr auto setting = "/proc/sys/vm/nr_hugepages";
+    std::uint64_t before_ = 0;
+    bool changed_ = false;
+};
+
 }  // namespace
 
 std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
@@ -83,6 +107,7 @@ std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place == MAP_FAILED) return out;
     auto* const answers = static_cast<answer*>(place);
+    hugetlb_pages_for const meanwhile{steps};
     std::fflush(nullptr);
     auto const child = fork();
     if (child == 0) {

@@ -31,6 +31,7 @@ model_process::~model_process() {
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
     if (own_) mm_.exit(me_);
+    end_specials();
 }
 
 bool model_process::take_event(memory of, std::uint64_t& at) {
@@ -47,10 +48,12 @@ std::int64_t model_process::awaken(step const& one) {
     auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
     auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
     if (!server.faults || !span || !whole) return -EINVAL;
+    if (!in_user_space({virt_addr{one.at}, one.bytes}, mm_.limits().end)) return -EINVAL;
     return linux_value(result<void>{server.faults->wake(*span).error()});
 }
 
 std::int64_t model_process::layout(step const& one) {
+    if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
         case area::core: return core_step(one);
         case area::advice: return advice_step(one);
@@ -67,7 +70,7 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return start_child();
+        case op::fork: return start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();
@@ -87,7 +90,11 @@ std::int64_t model_process::range_step(step const& one) {
     auto const span = page_span::from(virt_addr{one.at}, page_count{pages});
     if (!span) return one.what == op::protect ? -ENOMEM : -EINVAL;
     if (one.what == op::unmap) return linux_value(mm_.munmap(me_, *span));
-    if (one.what == op::discard) return linux_value(mm_.dontneed(me_, *span));
+    if (one.what == op::discard) {
+        auto const forgets = where_.bug == planted_bug::short_discard && pages > 1;
+        auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;
+        return linux_value(mm_.dontneed(me_, gone));
+    }
     auto const done = mm_.mprotect(me_, *span, rights(one.prot));
     return done.error() == errc::not_supported ? -EACCES : linux_value(done);
 }
@@ -121,9 +128,15 @@ std::int64_t model_process::truncate(step const& one) {
     return -EBADF;
 }
 
-std::int64_t model_process::start_child() {
+std::int64_t model_process::start_child(unsigned how) {
     children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    return linux_value(mmhold::fork(me_, mm_, *children_.back()));
+    auto& child = *children_.back();
+    auto const forked = mmhold::fork(me_, mm_, child);
+    if (!forked || how == 0) return linux_value(forked);
+    children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
+    auto const again = mmhold::fork(me_, child, *children_.back());
+    if (how == 2) child.exit(me_);
+    return linux_value(again);
 }
 
 std::int64_t model_process::reap() {
@@ -161,7 +174,7 @@ std::int64_t model_process::drain() {
 }
 
 std::int64_t model_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);
@@ -191,7 +204,7 @@ std::int64_t model_process::map_core(step const& one) {
         // A file that nobody may execute.
         if (request.prot.has(protection_bit::execute)) return -EPERM;
         request.may = prot::rw;
-        request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_expand};
+        request.properties = {vma_flag::secret, vma_flag::locked};
     }
     auto const got = mm_.mmap(me_, request);
     if (!got || !has_faults(one.of)) return got ? 0 : linux_value(got);

@@ -4,10 +4,13 @@
 #include <mmhold/callers/user_access.hpp>
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/fault/file_object.hpp>
+#include <mmhold/fault/special.hpp>
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/machine/host_machine.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/hugetlb_object.hpp>
+#include <mmhold/space/hugetlb_pool.hpp>
 
 #include "model_side.hpp"
 #include "step.hpp"
@@ -65,6 +68,12 @@ std::int64_t linux_value(result<T> const& got) {
     return 0;
 }
 
+/// Drivers and the vdso (model_special).
+struct model_specials;
+struct specials_deleter {
+    void operator()(model_specials* those) const;
+};
+
 /// An address space and what it is made of.
 struct model_world {
     explicit model_world(page_count pages) : frames{pages, frame_bytes::owned} {}
@@ -99,9 +108,8 @@ public:
 
 private:
     static page_count frames_for(script const& steps) {
-        auto const large = std::ranges::any_of(
-            steps, [](step const& one) { return one.what == op::map && is_large(one.of); });
-        return page_count{large ? 8192U : 1024U};
+        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
+        return page_count{large ? 16384U : 1024U};
     }
 
     // model_side.cpp: the callers of gup
@@ -141,12 +149,20 @@ private:
     std::int64_t map_advice(step const& one);
     std::int64_t map_uffd(step const& one);
     std::int64_t map_large(step const& one);
+    void forget_unmapped_hugetlb();
     std::int64_t map_special(step const& one);
+    std::int64_t map_read_only(step const& one);
+    std::int64_t map_dev_zero(step const& one);
+    std::int64_t map_driver(step const& one, special_traits const& traits);
+    std::int64_t map_vdso();
+    pfn special_frame(std::span<std::byte const> contents);
+    model_specials& specials();
+    void end_specials();
     /// The request of a plain mapping: private or shared, at its place.
     static mmap_request plain_request(step const& one);
     mmap_request request_of_object(step const& one, mmap_request const& plain);
     std::int64_t map_device();
-    std::int64_t start_child();
+    std::int64_t start_child(unsigned how);
     std::int64_t reap();
     std::int64_t keep(user_range range);
     std::int64_t drain();
@@ -163,6 +179,7 @@ private:
     std::uint32_t events_so_far() const;
 
     std::unique_ptr<model_world> own_{};
+    std::unique_ptr<model_specials, specials_deleter> specials_{};  ///< outlives the space
     model_world& world_;
     surroundings where_;
     frame_pool<machine>& frames_{world_.frames};
@@ -180,6 +197,8 @@ private:
     std::vector<kept_part> kept_{};  ///< in the pipe
     std::vector<pfn> registered_{};  ///< with io_uring
     bool has_registered_{false};
+    std::unique_ptr<hugetlb_pool<machine>> hugetlb_pool_{};
+    std::vector<std::unique_ptr<hugetlb_object<machine>>> hugetlb_objects_{};
     std::vector<std::unique_ptr<space_type>> children_{};
     struct known_object {
         std::uint64_t at;

@@ -26,6 +26,7 @@ answer model_process::run(step const& one) {
     out.ran = true;
     auto const faults = me_.stats().faults;
     auto const events = events_so_far();
+    auto const pins = frames_.statistics();
     digest_ = 0;
     if (one.what < op::map) {
         call(one, out);
@@ -34,6 +35,9 @@ answer model_process::run(step const& one) {
     }
     out.faults = static_cast<std::uint32_t>(me_.stats().faults - faults);
     out.events = events_so_far() - events;
+    auto const after = frames_.statistics();
+    out.pinned = static_cast<std::uint32_t>(after.pins_acquired - pins.pins_acquired);
+    out.unpinned = static_cast<std::uint32_t>(after.pins_released - pins.pins_released);
     out.bytes = digest_;
     look_around(out);
     return out;
@@ -65,8 +69,14 @@ void model_process::call(step const& one, answer& out) {
         case op::load: return touch(read_user(mm_, me_, at, cleared(one)), out, true);
         case op::store: return touch(write_user(mm_, me_, at, pattern(one)), out, false);
         case op::vm_read: {
-            auto const to = cleared(one);
-            out.value = tell(linux_value(process_vm_read(mm_, me_, ranges, to)), to);
+            auto to = cleared(one);
+            auto from = range;
+            if (where_.bug == planted_bug::short_read && one.bytes > page_bytes) {
+                from.bytes -= page_bytes;
+                to = to.first(to.size() - std::min<std::size_t>(page_bytes, to.size()));
+            }
+            std::array const whole{from};
+            out.value = tell(linux_value(process_vm_read(mm_, me_, whole, to)), to);
             return;
         }
         case op::vm_write:
@@ -101,7 +111,10 @@ std::int64_t model_process::more_calls(step const& one, user_range range) {
         case op::populate_read:
             return linux_value(madvise_populate(mm_, me_, range, mmhold::access::read));
         case op::populate_write:
-            return linux_value(madvise_populate(mm_, me_, range, mmhold::access::write));
+            return linux_value(madvise_populate(mm_, me_, range,
+                                                where_.bug == planted_bug::weak_populate
+                                                    ? mmhold::access::read
+                                                    : mmhold::access::write));
         case op::lock: return lock(range);
         case op::wake: return futex(at, mmhold::access::read);
         case op::wake_op: return wake_op(at);
@@ -166,6 +179,10 @@ std::int64_t model_process::lock(user_range range) {
         auto const one = *page_span::from(virt_addr{arena_page(page)}, page_count{1});
         if (span->overlaps(one)) (void)munlock_pages(mm_, me_, one);
     }
+    for (auto at = std::max(span->start().value, large_arena_start);
+         at < std::min(span->end().value, large_arena_end); at += page_bytes) {
+        (void)munlock_pages(mm_, me_, *page_span::from(virt_addr{at}, page_count{1}));
+    }
     return locked;
 }
 std::int64_t model_process::futex(virt_addr at, mmhold::access how) {
@@ -186,6 +203,9 @@ std::int64_t model_process::change_word(virt_addr at) {
     for (;;) {
         auto const held = held_shared<config::lock>::acquire(mm_.lock());
         auto entry = mm_.table().lock_leaf(me_, at, 0, if_absent::fail);
+        if (!entry && entry.error() == errc::exists) {
+            entry = mm_.table().lock_leaf(me_, at, 1, if_absent::fail);
+        }
         if (entry && entry->read().permits(mmhold::access::write, me_.key_rights())) {
             return entry->touch(mmhold::access::write), 0;
         }
@@ -227,7 +247,8 @@ void model_process::look_around(answer& out) {
         auto const entry = mm_.table().lock_leaf(me_, virt_addr{arena_page(i)}, 0, if_absent::fail);
         if (!entry) continue;
         auto const leaf = entry->read();
-        if (!leaf.is_leaf()) continue;
+        // Of device memory pagemap does not speak.
+        if (!leaf.is_leaf() || (leaf.special && leaf.target != frames_.zero_page())) continue;
         out.present |= std::uint64_t{1} << i;
         auto const secret = frames_.contains(leaf.target) &&
                             frames_.attributes(leaf.target).has(frame_attribute::secret);

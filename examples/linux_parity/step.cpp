@@ -21,6 +21,7 @@ enum class fields : std::uint8_t {
     target,         // to, to_bytes, how
     source_target,  // of, to, how
     end,            // to_bytes
+    how,            // how, and no range
 };
 
 struct op_words {
@@ -56,7 +57,7 @@ constexpr std::array<op_words, ops> op_names{{
     {"protect", "mprotect", area::core, fields::rights},
     {"discard", "MADV_DONTNEED"},
     {"close", "close(userfaultfd)", area::core, fields::source},
-    {"fork", "fork; the child does nothing", area::core, fields::none},
+    {"fork", "fork; the child does nothing, or forks", area::core, fields::how},
     {"reap", "all children end", area::core, fields::none},
     {"keep", "vmsplice to a pipe that is read later"},
     {"drain", "reading that pipe", area::core, fields::none},
@@ -193,6 +194,10 @@ bool read_field(std::string_view key, std::string_view value, step& out) {
 
 std::string_view name_of(op what) { return words_of(what).name; }
 std::string_view meaning_of(op what) { return words_of(what).meaning; }
+bool names_server(op what) {
+    auto const has = words_of(what).has;
+    return has == fields::source || has == fields::source_range || has == fields::source_target;
+}
 area area_of(op what) { return words_of(what).does; }
 std::string_view name_of(memory what) { return memory_names[static_cast<std::size_t>(what)].name; }
 area area_of(memory what) { return memory_names[static_cast<std::size_t>(what)].maps; }
@@ -205,7 +210,8 @@ std::string to_text(step const& one) {
                         has == fields::source_range || has == fields::source_target;
     if (source) out << " of=" << name_of(one.of);
     if (has == fields::mapping || has == fields::rights) out << " prot=" << rights(one.prot);
-    if (has == fields::none || has == fields::source) return out.str();
+    if (has == fields::how && one.how != 0) out << " how=" << one.how;
+    if (has == fields::none || has == fields::source || has == fields::how) return out.str();
     out << " at=" << place(one.at) << " bytes=" << one.bytes;
     if (has == fields::target || has == fields::source_target) out << " to=" << place(one.to);
     if (has == fields::target || has == fields::end) out << " to_bytes=" << one.to_bytes;

@@ -43,10 +43,10 @@ enum class op : std::uint8_t {
     protect,
     discard,
     close_faults,
-    fork,              // a child that sits there, with all memory shared by copy-on-write
-    reap,              // all children end
-    keep,              // vmsplice into a pipe that is not read yet
-    drain,             // reads it
+    fork,   // a child that sits there, with all memory shared by copy-on-write; how: its child
+    reap,   // all children end
+    keep,   // vmsplice into a pipe that is not read yet
+    drain,  // reads it
     register_buffers,  // io_uring keeps the range pinned
     let_go,            // and not any more
     truncate,   // the object mapped at `at` ends behind so many of the mapping's pages: to_bytes
@@ -151,6 +151,8 @@ std::string_view name_of(memory what);
 /// What the name stands for, in words.
 std::string_view meaning_of(op what);
 area area_of(op what);
+/// Is its `of` a userfaultfd's?
+bool names_server(op what);
 area area_of(memory of);
 
 /// One step. Addresses are absolute; the arena is what most of them point to.
@@ -182,12 +184,24 @@ inline constexpr std::uint64_t most_bytes = 16 * page_bytes;
 inline constexpr std::uint64_t arena_page(std::uint64_t number) {
     return arena_start + number * page_bytes;
 }
+/// What a step answers that has put a mapping outside of the arena.
+inline constexpr std::int64_t place_elsewhere = 1000;
 /// And where large pages live: room for four of them.
 inline constexpr std::uint64_t large_bytes = 512 * page_bytes;
 inline constexpr std::uint64_t large_arena_start = arena_start + (std::uint64_t{1} << 30U);
 inline constexpr std::uint64_t large_arena_pages = 4 * 512;
+/// Behind the last one there may be another that nobody looks at.
+inline constexpr std::uint64_t large_arena_end =
+    large_arena_start + (large_arena_pages + 512) * page_bytes;
+/// How many pages of hugetlb both sides have set aside.
+inline constexpr std::uint64_t hugetlb_pages_reserved = 16;
 inline constexpr std::uint64_t large_page(std::uint64_t number) {
     return large_arena_start + number * page_bytes;
+}
+
+/// Does it map something there?
+inline constexpr bool lies_in_large_arena(step const& one) {
+    return one.what == op::map && one.at >= large_arena_start && one.at < large_arena_end;
 }
 
 /// How a step ended, and how it left the arena.
@@ -197,12 +211,15 @@ struct answer {
     std::int32_t code{0};             ///< and this si_code
     std::uint32_t events{0};          ///< of the userfaultfd
     std::uint32_t faults{0};          ///< minor faults
+    std::uint32_t pinned{0};          ///< pages pinned meanwhile, by everybody on the machine
+    std::uint32_t unpinned{0};        ///< and let go
     std::uint64_t bytes{0};           ///< digest of what was read
     std::uint64_t present{0};         ///< bit n: page n of the arena is mapped
     std::uint64_t contents{0};        ///< digest of the arena's present pages
     std::uint64_t large{0};           ///< how many pages of the large arena are mapped
     std::uint64_t large_contents{0};  ///< digest of these pages
     bool ran{false};
+    bool counts_pins{false};
 
     friend bool operator==(answer const&, answer const&) = default;
 };

@@ -117,6 +117,9 @@ requires std::same_as<typename T::format, F>
 class page_table;  // page_table.hpp
 
 // 6 space/
+enum class frame_mobility : std::uint8_t;  // frame.hpp
+template<Machine M>
+class striped_count;  // striped_count.hpp
 template<Machine M>
 class frame_table;  // frame_table.hpp
 template<Machine M>
@@ -152,15 +155,23 @@ template<class Space>
 class page_cache;  // page_cache.hpp
 // object_bytes.hpp: read_object, write_object
 template<Machine M>
+class hugetlb_pool;  // hugetlb_pool.hpp
+template<Machine M>
+class hugetlb_object;  // hugetlb_object.hpp; and map_hugetlb, map_hugetlb_locked
+template<Machine M>
 struct default_config;  // space_config.hpp
 template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
+// split_folio.hpp: split_folio_at, share_zeroes_at
+enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
 template<class Space>
 class taken_page;  // taken_page.hpp
+// numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -185,11 +196,16 @@ struct fault_site;  // fault_site.hpp
 template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
+class large_folio;  // large_folio.hpp
+// collapse_large.hpp: collapse_large, collapse_large_locked
+template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
 class swap_in;  // swap_in.hpp
 template<class Space>
 class present_page;  // present_page.hpp
+template<class Space>
+class hugetlb;  // hugetlb.hpp
 enum class userfault_mode : std::uint8_t;        // userfault_modes.hpp
 enum class userfault_feature : std::uint16_t;    // userfault_modes.hpp
 enum class userfault_protection : std::uint8_t;  // userfault_modes.hpp
@@ -208,11 +224,20 @@ class page_reads;  // page_reads.hpp
 template<class Space>
 class file_object;  // file_object.hpp
 template<class Space>
+class fault_around;  // fault_around.hpp
+template<class Space>
 class file_backed;  // file_backed.hpp
 template<class Space>
 class blocking;  // blocking.hpp
 template<class Space>
 class custom_source;  // custom_source.hpp
+struct special_page;  // special.hpp
+template<class Space>
+class special_source;  // special.hpp
+template<class Space>
+class special_frames;  // special.hpp
+template<class Space>
+class special_numbers;  // special.hpp; and insert_page, insert_number
 template<class Space>
 class dispatch;  // dispatch.hpp
 template<Machine M, class Node>
@@ -231,6 +256,8 @@ class fast_operation;  // fast_operation.hpp
 template<class L, class H, PageWalker W, class F, Observer O>
 struct composition;  // compose.hpp
 class gup_output;    // gup.hpp
+template<class Mm>
+struct longterm_mover;  // longterm.hpp
 // gup.hpp       gup, gup_locked, gup_unlocked, pin, pin_locked, pin_unlocked
 // gup_fast.hpp  gup_fast, gup_fast_only, pin_fast, pin_fast_only
 // remote.hpp    gup_remote, pin_remote

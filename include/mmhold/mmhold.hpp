@@ -18,6 +18,7 @@
 #include <mmhold/callers/user_access.hpp>
 #include <mmhold/callers/video_capture.hpp>
 #include <mmhold/callers/vmsplice.hpp>
+#include <mmhold/fault/special.hpp>
 #include <mmhold/fwd.hpp>
 #include <mmhold/gup/faultin.hpp>
 #include <mmhold/gup/gup.hpp>

@@ -30,8 +30,10 @@ struct small_space {
     cpu_type me{domain};
 
     constexpr explicit small_space(std::uint64_t capacity = 2048,
-                                   mmhold::frame_bytes bytes = mmhold::frame_bytes::none)
-        : frames{mmhold::page_count{capacity}, bytes} {}
+                                   mmhold::frame_bytes bytes = mmhold::frame_bytes::none,
+                                   mmhold::page_count movable = {})
+        : frames{mmhold::page_count{capacity}, bytes, mmhold::pfn{std::uint64_t{1} << 20U},
+                 mmhold::pin_statistics::kept, movable} {}
 
     static constexpr mmhold::virt_addr base{0x10000000};  // aligned for a 2 MiB leaf
     static constexpr mmhold::virt_addr page(std::uint64_t number) {

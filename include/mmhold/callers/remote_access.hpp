@@ -9,12 +9,16 @@
 //             it may have written the first part of a word that crosses into a bad page.
 //
 // FORCE reads whatever mprotect could make readable and writes private mappings only (§4.1). What
-// Linux tries after gup has failed is not here: growing a stack, and a driver's own access method.
+// Linux tries next after gup has failed – growing a stack – is not here; then a driver's own access
+// method is asked (custom_source::read_remotely), one page's part at a time. The gate page, which
+// has no vma, is refused although gup gets it (get_user_page_vma_remote, §1.1).
 
 #include <mmhold/callers/user_range.hpp>
+#include <mmhold/fault/custom_source.hpp>
 #include <mmhold/gup/drive.hpp>
 #include <mmhold/gup/remote.hpp>
 #include <mmhold/space/pinned.hpp>
+#include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/result.hpp>
 
 #include <algorithm>
@@ -27,41 +31,88 @@ namespace mmhold {
 
 namespace detail {
 
-/// access_remote_vm: `bytes` bytes at `at` under one hold; move(page, offset, done, bytes). Answers
-/// how many were moved.
-template<GupProfile P, class Space, class Cpu, class Move>
-constexpr std::uint64_t access_remote(Space& mm, Cpu& me, virt_addr at, std::uint64_t bytes,
-                                      gup_flags flags, Move move) {
+/// Where bytes come from and go to: a page that gup holds, or a driver's own memory.
+template<class Space>
+struct remote_reader {
+    static constexpr gup_flags flags{gup_flag::force};
+    std::span<std::byte> to;
+
+    [[nodiscard]] constexpr std::uint64_t size() const noexcept { return to.size(); }
+    [[nodiscard]] constexpr remote_reader part(std::uint64_t from, std::uint64_t bytes) const {
+        return {to.subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(bytes))};
+    }
+    constexpr void move(Space const& mm, pinned<typename Space::pool_type>& hold,
+                        std::uint64_t offset) const {
+        copy_from_pages(mm.frames(), hold.pages(), offset, to);
+    }
+    constexpr std::uint64_t ask(custom_source<Space>& driver, vma const& area, virt_addr at) const {
+        return driver.read_remotely(area, at, to);
+    }
+};
+template<class Space>
+struct remote_writer {
+    static constexpr gup_flags flags{gup_flag::force, gup_flag::write};
+    std::span<std::byte const> from;
+
+    [[nodiscard]] constexpr std::uint64_t size() const noexcept { return from.size(); }
+    [[nodiscard]] constexpr remote_writer part(std::uint64_t first, std::uint64_t bytes) const {
+        return {from.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(bytes))};
+    }
+    constexpr void move(Space const& mm, pinned<typename Space::pool_type>& hold,
+                        std::uint64_t offset) const {
+        copy_to_pages(mm.frames(), hold.pages(), offset, from);
+        hold.release_dirty();
+    }
+    constexpr std::uint64_t ask(custom_source<Space>& driver, vma const& area, virt_addr at) const {
+        return driver.write_remotely(area, at, from);
+    }
+};
+
+/// One page's share of a transfer: how many bytes; 0: none can be had.
+template<GupProfile P, class Space, class Cpu, class Held, class Mover>
+constexpr std::uint64_t access_page(Space& mm, Cpu& me, Held const& held, virt_addr at,
+                                    Mover mover) {
+    auto const span = page_span::from(at.page_start(), page_count{1});
+    auto const found = mm.find(at, held);
+    if (!span || !found) return 0;
+    std::array<pfn, 1> page{};
+    if (gup_remote<P>(mm, me, held, *span, Mover::flags, page).pages != 0) {
+        pinned hold{mm.frames(), page, holding::reference};
+        mover.move(mm, hold, at.offset());
+        return mover.size();
+    }
+    auto const& area = found->view(held);
+    if (area.source == nullptr || area.source->kind() != source_kind::custom) return 0;
+    return std::min(mover.ask(static_cast<custom_source<Space>&>(*area.source), area, at),
+                    mover.size());
+}
+
+/// access_remote_vm: all of `mover`'s bytes at `at` under one hold. Answers how many were moved.
+template<GupProfile P, class Space, class Cpu, class Mover>
+constexpr std::uint64_t access_remote(Space& mm, Cpu& me, virt_addr at, Mover const& mover) {
     auto const held =
         take_shared<typename Space::machine>(mm.lock(), me.current(), wait_mode::killable);
     if (!held) return 0;
     std::uint64_t done = 0;
-    while (done < bytes) {
+    while (done < mover.size()) {
         auto const place = at.plus(done);
-        auto const span = page_span::from(place.page_start(), page_count{1});
-        std::array<pfn, 1> page{};
-        if (!span || gup_remote<P>(mm, me, *held, *span, flags, page).pages == 0) break;
-        pinned hold{mm.frames(), page, holding::reference};
-        auto const here = std::min(page_size - place.offset(), bytes - done);
-        move(hold.pages(), place.offset(), done, here);
-        if (flags.has(gup_flag::write)) hold.release_dirty();
-        done += here;
+        auto const here = std::min(page_size - place.offset(), mover.size() - done);
+        auto const moved = access_page<P>(mm, me, *held, place, mover.part(done, here));
+        if (moved == 0) break;
+        done += moved;
     }
     return done;
 }
 
 /// mem_rw: a page's worth of bytes at a time, each under a hold of its own.
-template<GupProfile P, class Space, class Cpu, class Move>
-constexpr result<std::uint64_t> proc_mem(Space& mm, Cpu& me, virt_addr at, std::uint64_t bytes,
-                                         gup_flags flags, Move move) {
+template<GupProfile P, class Space, class Cpu, class Mover>
+constexpr result<std::uint64_t> proc_mem(Space& mm, Cpu& me, virt_addr at, Mover const& mover) {
+    auto const bytes = mover.size();
     if (bytes != 0 && bytes > ~at.value) return errc::overflow;
     std::uint64_t done = 0;
     while (done < bytes) {
         auto const chunk = std::min(page_size, bytes - done);
-        auto const shifted = [&](std::span<pfn const> pages, std::uint64_t offset,
-                                 std::uint64_t place,
-                                 std::uint64_t n) { move(pages, offset, done + place, n); };
-        auto const moved = access_remote<P>(mm, me, at.plus(done), chunk, flags, shifted);
+        auto const moved = access_remote<P>(mm, me, at.plus(done), mover.part(done, chunk));
         if (moved == 0) break;
         done += moved;
     }
@@ -76,35 +127,20 @@ constexpr result<std::uint64_t> proc_mem(Space& mm, Cpu& me, virt_addr at, std::
 template<GupProfile P = linux_6_18, class Space, class Cpu>
 constexpr result<std::uint64_t> proc_mem_read(Space& mm, Cpu& me, virt_addr at,
                                               std::span<std::byte> to) {
-    return detail::proc_mem<P>(mm, me, at, to.size(), gup_flag::force,
-                               [&](std::span<pfn const> pages, std::uint64_t offset,
-                                   std::uint64_t done, std::uint64_t bytes) {
-                                   copy_from_pages(mm.frames(), pages, offset,
-                                                   to.subspan(done, bytes));
-                               });
+    return detail::proc_mem<P>(mm, me, at, detail::remote_reader<Space>{to});
 }
 
 /// pwrite of /proc/PID/mem; everything else as proc_mem_read().
 template<GupProfile P = linux_6_18, class Space, class Cpu>
 constexpr result<std::uint64_t> proc_mem_write(Space& mm, Cpu& me, virt_addr at,
                                                std::span<std::byte const> from) {
-    return detail::proc_mem<P>(mm, me, at, from.size(), {gup_flag::force, gup_flag::write},
-                               [&](std::span<pfn const> pages, std::uint64_t offset,
-                                   std::uint64_t done, std::uint64_t bytes) {
-                                   copy_to_pages(mm.frames(), pages, offset,
-                                                 from.subspan(done, bytes));
-                               });
+    return detail::proc_mem<P>(mm, me, at, detail::remote_writer<Space>{from});
 }
 
 /// PTRACE_PEEKDATA: fills `word` – eight bytes – from `at`. Error: io, and `word` may have changed.
 template<GupProfile P = linux_6_18, class Space, class Cpu>
 constexpr result<void> ptrace_peek(Space& mm, Cpu& me, virt_addr at, std::span<std::byte, 8> word) {
-    auto const moved = detail::access_remote<P>(
-        mm, me, at, word.size(), gup_flag::force,
-        [&](std::span<pfn const> pages, std::uint64_t offset, std::uint64_t done,
-            std::uint64_t bytes) {
-            copy_from_pages(mm.frames(), pages, offset, word.subspan(done, bytes));
-        });
+    auto const moved = detail::access_remote<P>(mm, me, at, detail::remote_reader<Space>{word});
     return moved == word.size() ? errc::ok : errc::io;
 }
 
@@ -112,12 +148,7 @@ constexpr result<void> ptrace_peek(Space& mm, Cpu& me, virt_addr at, std::span<s
 template<GupProfile P = linux_6_18, class Space, class Cpu>
 constexpr result<void> ptrace_poke(Space& mm, Cpu& me, virt_addr at,
                                    std::span<std::byte const, 8> word) {
-    auto const moved = detail::access_remote<P>(
-        mm, me, at, word.size(), {gup_flag::force, gup_flag::write},
-        [&](std::span<pfn const> pages, std::uint64_t offset, std::uint64_t done,
-            std::uint64_t bytes) {
-            copy_to_pages(mm.frames(), pages, offset, word.subspan(done, bytes));
-        });
+    auto const moved = detail::access_remote<P>(mm, me, at, detail::remote_writer<Space>{word});
     return moved == word.size() ? errc::ok : errc::io;
 }
 

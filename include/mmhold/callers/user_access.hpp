@@ -77,7 +77,7 @@ private:
     template<class Move>
     constexpr trap one_page(virt_addr at, Move move) {
         if (!is_canonical(at, format::virtual_bits)) return trap::not_canonical;
-        if (at >= mm_.limits().end) return trap::map_error;
+        if (at >= mm_.limits().end) return gate(at, move);
         tried_ = false;
         for (;;) {
             auto held = take_shared<machine>(mm_.lock(), me_.current(), wait_mode::uninterruptible);
@@ -86,6 +86,15 @@ private:
             if (auto const refused = refusal(at, *held); refused != trap::none) return refused;
             if (auto const failed = fault(at, *held); failed != trap::none) return failed;
         }
+    }
+
+    /// Beyond user space only the gate page can be touched, and only read.
+    template<class Move>
+    constexpr trap gate(virt_addr at, Move move) {
+        auto const page = mm_.gate_page(at);
+        if (!page || how_ != access::read || who_ != access_by::user) return trap::map_error;
+        move(*page);
+        return trap::none;
     }
 
     /// The hardware's part: uses the entry if it permits the access.

@@ -5,6 +5,7 @@
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/fault/install.hpp>
+#include <mmhold/fault/large_folio.hpp>
 #include <mmhold/fault/present_page.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
@@ -19,7 +20,8 @@ namespace mmhold {
 ///
 /// Where nothing is mapped, a read of a private mapping gets the zero page; everything else gets a
 /// zeroed frame of its own, writable if the vma is. Where something is mapped: present_page. (What
-/// handle_pte_fault and do_anonymous_page do, without swap and without large pages.)
+/// handle_pte_fault and do_anonymous_page do.) Where the vma may have large folios
+/// (may_have_large_folios) and no page table is in the way, a large leaf: large_folio.
 ///
 /// Never waits, never drops the mm lock. Does not look at a vma's object: shared memory that it
 /// fills belongs to this address space alone, and nothing keeps its pages once they are unmapped.
@@ -33,7 +35,8 @@ public:
     using outcome = fault_outcome<lock_type, machine>;
     static constexpr bool may_block = false;
 
-    constexpr explicit anonymous(Space& space) noexcept : space_{space}, present_{space} {}
+    constexpr explicit anonymous(Space& space) noexcept
+        : space_{space}, present_{space}, large_folio_{space} {}
 
     /// As FaultHandler says: installed, or failed with bad_address, no_memory or lock_not_held.
     constexpr outcome handle(fault_request const& request, lock_authority<lock_type>& authority,
@@ -52,6 +55,9 @@ public:
 private:
     /// Somebody else may have been faster (gup-semantics §6.2 #20): that is as good.
     constexpr result<void> fill(fault_site const& site, cpu_type& me) {
+        if (may_have_large_folios(*site.area, space_.limits().transparent)) [[unlikely]] {
+            if (large_folio_.fill(site, me)) return {};
+        }
         auto const own_page = site.write() || site.area->flags.has(vma_flag::shared);
         auto const done = own_page ? fill_with_fresh_page(site, me) : fill_with_zero_page(site, me);
         return done.error() == errc::exists ? errc::ok : done.error();
@@ -73,6 +79,7 @@ private:
 
     Space& space_;
     present_page<Space> present_;
+    large_folio<Space> large_folio_;
 };
 
 static_assert(FaultHandler<anonymous<detail::constexpr_space>, detail::constexpr_space::lock_type>);

@@ -4,10 +4,15 @@
 // copy_on_write – a write (or a pin that must not be surprised by a later write) meets a page
 // that is present and read-only. The rules of do_wp_page, gup-semantics §4.3:
 //
+//   leaf that crosses its vma      split
 //   zero page                      copy, always
+//   large zero folio               a large folio in its place; if there is none: split, copy
 //   shared mapping                 nothing to copy: make the entry writable, mark the page dirty
 //   anonymous and exclusive        ours alone: reuse
 //   anonymous, one reference       nobody else is left: becomes exclusive, reuse
+//   part of a large folio          as many references as mappings, all in this table, and more
+//                                  than one: the same (6.15 and later)
+//   large leaf                     reuse if it is the folio's last user, as a whole; else split
 //   anything else                  copy to a fresh exclusive page
 //
 // Copier    under the table's lock: take a reference on the old page → unlock → allocate, copy →
@@ -21,7 +26,9 @@
 //           leaves the copy read-only as well, but dirty: later stores of the owner still fault.
 
 #include <mmhold/fault/install.hpp>
+#include <mmhold/fault/large_folio.hpp>
 #include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -34,8 +41,9 @@ namespace mmhold {
 
 /// Makes a present, read-only page writable or exclusive. A cheap view of an address space.
 ///
-/// Of large folios only those whose pages are exclusive are reused: which address spaces map the
-/// rest is not recorded (before 6.15 Linux copied them too).
+/// Which address spaces map a large folio is not recorded: where its mappings do not all lie in the
+/// one page table that was found they count as somebody else's (after mremap to another alignment,
+/// where Linux still knows).
 template<class Space>
 class copy_on_write {
 public:
@@ -44,7 +52,8 @@ public:
     using cpu_type = typename Space::cpu_type;
     using guard = typename Space::table_type::guard;
 
-    constexpr explicit copy_on_write(Space& space) noexcept : space_{space} {}
+    constexpr explicit copy_on_write(Space& space) noexcept
+        : space_{space}, large_folio_{space} {}
 
     /// Answers a write or unshare fault at `site` on the leaf that `entry` has locked and that is
     /// not writable. Mm lock: held shared. Success: the access is permitted now, or worth another
@@ -54,17 +63,18 @@ public:
                                                  guard entry) {
         auto const leaf = entry.read();
         auto const page = page_under(site.page(), leaf, entry.level());
-        switch (judge(site, leaf, page, entry.level())) {
+        switch (judge(site, entry, leaf, page)) {
             case verdict::reuse: return reuse(site, entry, leaf, page);
             case verdict::copy: return copy(site, me, std::move(entry), leaf);
             case verdict::split_first: return split(site, me, std::move(entry));
+            case verdict::large_zeroes: return fill_large(site, me, std::move(entry), leaf);
             case verdict::hopeless: break;
         }
         return errc::bad_address;
     }
 
 private:
-    enum class verdict : std::uint8_t { reuse, copy, split_first, hopeless };
+    enum class verdict : std::uint8_t { reuse, copy, split_first, large_zeroes, hopeless };
 
     [[nodiscard]] static constexpr pfn page_under(virt_addr at, page_entry const& leaf,
                                                   unsigned level) noexcept {
@@ -72,20 +82,23 @@ private:
         return leaf.target.plus(inside >> page_shift);
     }
 
-    [[nodiscard]] constexpr verdict judge(fault_site const& site, page_entry const& leaf, pfn page,
-                                          unsigned level) const noexcept {
+    [[nodiscard]] constexpr verdict judge(fault_site const& site, guard const& entry,
+                                          page_entry const& leaf, pfn page) const noexcept {
         auto const& frames = space_.frames();
+        auto const level = entry.level();
+        // The vma was split under the leaf (mlock): Linux splits the leaf with it.
+        if (crosses<format>(site.at, level, site.area->span)) return verdict::split_first;
         if (site.area->flags.has(vma_flag::shared)) return verdict::reuse;
-        if (page == frames.zero_page()) return verdict::copy;
+        if (frames.is_zero(page)) return level == 0 ? verdict::copy : verdict::large_zeroes;
         if (leaf.special || !frames.contains(page)) return verdict::hopeless;
-        if (is_ours_alone(leaf, level)) return verdict::reuse;
+        if (is_ours_alone(entry, leaf, page)) return verdict::reuse;
         return level == 0 ? verdict::copy : verdict::split_first;
     }
 
-    [[nodiscard]] constexpr bool is_ours_alone(page_entry const& leaf,
-                                               unsigned level) const noexcept {
-        if (space_.frames().kind(leaf.target) != frame_kind::anonymous) return false;
-        return all_exclusive(leaf, level) || (level == 0 && is_last_user(leaf.target));
+    [[nodiscard]] constexpr bool is_ours_alone(guard const& entry, page_entry const& leaf,
+                                               pfn page) const noexcept {
+        if (space_.frames().kind(page) != frame_kind::anonymous) return false;
+        return all_exclusive(leaf, entry.level()) || is_last_user(entry, page);
     }
     /// All pages of a large leaf must be, for all of them would become writable.
     [[nodiscard]] constexpr bool all_exclusive(page_entry const& leaf,
@@ -95,15 +108,33 @@ private:
         }
         return true;
     }
-    /// The entry's own reference is the only one.
-    [[nodiscard]] constexpr bool is_last_user(pfn page) const noexcept {
-        return space_.frames().order_of(page) == 0 && space_.frames().ref_count(page) == 1;
+    /// All references are those of entries in the table that `entry` has locked.
+    [[nodiscard]] constexpr bool is_last_user(guard const& entry, pfn page) const noexcept {
+        auto const& frames = space_.frames();
+        auto const references = frames.ref_count(page);
+        if (frames.order_of(page) == 0) return references == 1;
+        return references > 1 && references == frames.map_count(page) &&
+               references == mappings_in(entry, frames.head_of(page));
+    }
+    [[nodiscard]] constexpr std::uint64_t mappings_in(guard const& entry,
+                                                      pfn folio) const noexcept {
+        auto const& frames = space_.frames();
+        if (entry.level() != 0) return format::leaf_pages(entry.level());
+        std::uint64_t found = 0;
+        for (unsigned index = 0; index < format::entries_per_table; ++index) {
+            auto const other = entry.table().read(index);
+            auto const counted = other.is_leaf() && !other.special && frames.contains(other.target);
+            if (counted && frames.head_of(other.target) == folio) ++found;
+        }
+        return found;
     }
 
     constexpr result<void> reuse(fault_site const& site, guard& entry, page_entry leaf, pfn page) {
         auto& frames = space_.frames();
         auto const counted = frames.contains(page) && frames.kind(page) == frame_kind::anonymous;
-        if (counted && entry.level() == 0) frames.set_exclusive(page);
+        for (std::uint64_t i = 0; counted && i < format::leaf_pages(entry.level()); ++i) {
+            frames.set_exclusive(leaf.target.plus(i));
+        }
         if (site.unshare()) return {};
         leaf.writable = permits(site.area->prot, access::write);
         leaf.accessed = leaf.dirty = leaf.soft_dirty = true;
@@ -113,6 +144,16 @@ private:
             frames.mark_dirty(page);
         }
         return {};
+    }
+
+    /// A large folio in place of large zeroes; small pages if there is none.
+    constexpr result<void> fill_large(fault_site const& site, cpu_type& me, guard entry,
+                                      page_entry const& zeroes) {
+        entry.unlock();
+        auto const done = large_folio_.replace(site, me, zeroes);
+        if (done.error() != errc::no_memory) return done;
+        auto const pieces = space_.table().split(me, site.page(), space_.flush());
+        return pieces ? errc::again : pieces.error();
     }
 
     constexpr result<void> split(fault_site const& site, cpu_type& me, guard entry) {
@@ -181,6 +222,7 @@ private:
     }
 
     Space& space_;
+    large_folio<Space> large_folio_;
 };
 
 }  // namespace mmhold

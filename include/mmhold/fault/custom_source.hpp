@@ -5,6 +5,11 @@
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/address.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
 namespace mmhold {
 
@@ -22,6 +27,20 @@ public:
     /// until the lock is dropped. May be called by several cpus at once.
     virtual constexpr outcome answer(fault_site const& site, lock_authority<lock_type>& authority,
                                      cpu_type& me) = 0;
+
+    /// What ptrace and /proc/PID/mem try where gup gets no page, as in device memory
+    /// (vm_ops->access): copies the bytes at `at`, inside `area`, into `to`, or `from` there, and
+    /// answers how many; 0: it cannot. Mm lock: held shared, and kept.
+    virtual constexpr std::uint64_t read_remotely(vma const& area, virt_addr at,
+                                                  std::span<std::byte> to) {
+        (void)area, (void)at, (void)to;
+        return 0;
+    }
+    virtual constexpr std::uint64_t write_remotely(vma const& area, virt_addr at,
+                                                   std::span<std::byte const> from) {
+        (void)area, (void)at, (void)from;
+        return 0;
+    }
 
 protected:
     constexpr custom_source() noexcept : fault_source{source_kind::custom} {}

@@ -18,10 +18,8 @@
 //   RETRY_NOWAIT               RETRY, lock kept, nothing asked for
 // so reading in forces at most one RETRY.
 //
-// A read fault also maps what the object has already within 16 pages around it, aligned, inside the
-// same vma and page table ("fault-around"); not for secret memory, nor where a userfault wants to
-// hear of writes or of each page. That shows in what is present
-// afterwards, and in how many faults the next reads need.
+// A read fault also maps what the object has already around it (fault_around.hpp); not for secret
+// memory.
 //
 // Truncation may come at any time. Whatever took long was done before; the last step, page table
 // entry included, is done under the object's pages lock, after a look whether the page is still the
@@ -31,6 +29,7 @@
 // object's brake may keep it asleep, on the first try with the mm lock given up, and then the
 // answer is COMPLETED (§2.1).
 
+#include <mmhold/fault/fault_around.hpp>
 #include <mmhold/fault/fault_handler.hpp>
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
@@ -48,11 +47,8 @@
 #include <mmhold/vocab/fault_flags.hpp>
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <utility>
 
 namespace mmhold {
@@ -90,7 +86,8 @@ public:
         if (site.area->object == nullptr) return outcome::failed(errc::bad_address);
         auto const present = present_.answer(site, me);
         if (!present) {
-            if (!site.write()) map_around(site, me);
+            auto const secret = object_of(site).kind() == object_kind::secret;
+            if (!site.write() && !secret) fault_around<Space>{space_}.map(site, me);
             return bring_in(site, authority, me);
         }
         if (!*present) return outcome::failed(present->error());
@@ -113,42 +110,6 @@ private:
         auto const wanted =
             site.flags.has(fault_flag::allow_retry) && !site.flags.has(fault_flag::retry_nowait);
         return wanted ? authority.permission() : std::nullopt;
-    }
-
-    /// How many pages a read fault looks at, and how they are aligned (fault_around_bytes).
-    static constexpr std::uint64_t window = 16;
-
-    constexpr void map_around(fault_site const& site, cpu_type& me) {
-        using format = typename Space::format;
-        auto& object = object_of(site);
-        if (object.kind() == object_kind::secret) return;
-        auto const& area = *site.area;
-        if (area.flags.has_any({vma_flag::userfault_wp, vma_flag::userfault_minor})) return;
-        auto const number = site.page().value >> page_shift;
-        auto const in_table = number % format::entries_per_table;
-        auto const lowest =
-            std::max(number - number % window, area.span.start().value >> page_shift);
-        auto const end = std::min({lowest + window, number - in_table + format::entries_per_table,
-                                   area.span.end().value >> page_shift});
-        if (end - lowest == 1) return;
-        struct found_page {
-            std::uint64_t index;
-            pfn page;
-        };
-        std::array<found_page, window> found{};
-        std::size_t count = 0;
-        auto const first = area.file_page_at(virt_addr{lowest << page_shift});
-        object.find_each(first, end - lowest, [&](std::uint64_t index, pfn page) {
-            found[count++] = {index, page};
-        });
-        for (auto const& [index, page] : std::span{found}.first(count)) {
-            auto const at = virt_addr{(lowest + (index - first)) << page_shift};
-            (void)object.while_cached(index, page, [&]() -> result<void> {
-                space_.frames().get(page);
-                return install_page(space_, me, at, leaf_for(area, page, install_for::reading));
-            });
-            space_.frames().put(page);
-        }
     }
 
     constexpr outcome bring_in(fault_site const& site, lock_authority<lock_type>& authority,

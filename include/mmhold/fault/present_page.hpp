@@ -8,6 +8,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/numa_hints.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
@@ -105,9 +106,8 @@ private:
     }
 
     constexpr result<void> use(fault_site const& site, cpu_type& me, guard entry, page_entry leaf) {
-        if (leaf.protnone && !site.area->prot.empty()) {
-            leaf.protnone = false;
-            leaf.user = true;
+        if (is_numa_hint(*site.area, leaf)) {
+            leaf = without_numa_hint(space_.frames(), *site.area, leaf);
             entry.set(leaf);
         }
         auto const asks_first = site.area->flags.has(vma_flag::userfault_wp) && leaf.uffd_wp;

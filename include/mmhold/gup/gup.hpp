@@ -18,6 +18,7 @@
 
 #include <mmhold/gup/compose.hpp>
 #include <mmhold/gup/drive.hpp>
+#include <mmhold/gup/longterm.hpp>
 #include <mmhold/gup/profile.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/vocab/gup_flags.hpp>
@@ -105,9 +106,33 @@ template<holding How, GupProfile P, class Mm, class Cpu, class L>
                                              gup_flags more = {}) {
     if (!held.holding()) return {0, gup_stop::error, errc::lock_not_held, lock_fate::lost};
     auto const added = How == holding::pin ? more : more.with(gup_flag::touch);
-    return run_slow<P>(mm, me,
-                       {span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller},
-                       added, lock_fate::kept, [&](auto& driver) { driver.keeping(held); });
+    auto const call = [&] {
+        return run_slow<P>(mm, me,
+                           {span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller},
+                           added, lock_fate::kept, [&](auto& driver) { driver.keeping(held); });
+    };
+    if constexpr (MovesLongterm<Mm>) {
+        if (!is_longterm(flags, out.held_as(How))) return call();
+        return pin_where_it_may_stay(mm, out.pages(), call, [&](auto pages, lock_fate) {
+            return longterm_mover<Mm>::move_held(held, mm, me, span, pages);
+        });
+    } else {
+        return call();
+    }
+}
+
+/// A call that may begin with the lock held, and goes on without once it is lost.
+template<GupProfile P, class Mm, class Cpu, class L>
+[[nodiscard]] constexpr gup_result held_or_own(Mm& mm, Cpu& me, lock_authority<L>& authority,
+                                               gup_call call, gup_flags added) {
+    if (auto permission = authority.permission()) {
+        return run_slow<P>(mm, me, call, added, lock_fate::kept,
+                           [&](auto& driver) { driver.dropping(*std::move(permission)); });
+    }
+    call.entry = lock_entry::own;
+    auto answer = run_slow<P>(mm, me, call, added, lock_fate::lost, [](auto&) {});
+    answer.lock = lock_fate::lost;
+    return answer;
 }
 
 template<holding How, GupProfile P, class Mm, class Cpu, class L>
@@ -115,18 +140,41 @@ template<holding How, GupProfile P, class Mm, class Cpu, class L>
                                                    page_span span, gup_flags flags, gup_output out,
                                                    gup_flags more = {}) {
     if (!permission.holding()) return {0, gup_stop::error, errc::lock_not_held, lock_fate::lost};
-    return run_slow<P>(mm, me,
-                       {span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller},
-                       more.with({gup_flag::touch, gup_flag::unlockable}), lock_fate::kept,
-                       [&](auto& driver) { driver.dropping(std::move(permission)); });
+    auto authority = lock_authority<L>::may_drop(std::move(permission));
+    gup_call const wanted{span, flags, out.held_as(How), out.pages(), lock_entry::held_by_caller};
+    auto const call = [&] {
+        return held_or_own<P>(mm, me, authority, wanted,
+                              more.with({gup_flag::touch, gup_flag::unlockable}));
+    };
+    if constexpr (MovesLongterm<Mm>) {
+        if (!is_longterm(flags, wanted.how)) return call();
+        return pin_where_it_may_stay(mm, out.pages(), call, [&](auto pages, lock_fate lock) {
+            using mover = longterm_mover<Mm>;
+            return lock == lock_fate::kept
+                       ? mover::move_held(authority.held(), mm, me, span, pages)
+                       : mover::move_under_lock(mm, me, span, pages);
+        });
+    } else {
+        return call();
+    }
 }
 
 template<holding How, GupProfile P, class Mm, class Cpu>
 [[nodiscard]] constexpr gup_result own_lock(Mm& mm, Cpu& me, page_span span, gup_flags flags,
                                             gup_output out, gup_flags more = {}) {
-    return run_slow<P>(mm, me, {span, flags, out.held_as(How), out.pages(), lock_entry::own},
-                       more.with({gup_flag::touch, gup_flag::unlockable}), lock_fate::never_held,
-                       [](auto&) {});
+    auto const call = [&] {
+        return run_slow<P>(mm, me, {span, flags, out.held_as(How), out.pages(), lock_entry::own},
+                           more.with({gup_flag::touch, gup_flag::unlockable}),
+                           lock_fate::never_held, [](auto&) {});
+    };
+    if constexpr (MovesLongterm<Mm>) {
+        if (!is_longterm(flags, out.held_as(How))) return call();
+        return pin_where_it_may_stay(mm, out.pages(), call, [&](auto pages, lock_fate) {
+            return longterm_mover<Mm>::move_under_lock(mm, me, span, pages);
+        });
+    } else {
+        return call();
+    }
 }
 
 template<class...>

@@ -3,10 +3,21 @@
 
 #include <mmhold/fault/dispatch.hpp>
 #include <mmhold/gup/compose.hpp>
+#include <mmhold/gup/longterm.hpp>
 #include <mmhold/gup/profile.hpp>
+#include <mmhold/lock/held.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/frame.hpp>
+#include <mmhold/space/migrate.hpp>
+#include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/page_span.hpp>
 #include <mmhold/walk/locked_walker.hpp>
 #include <mmhold/walk/lockless_walker.hpp>
+
+#include <cstddef>
+#include <span>
 
 namespace mmhold {
 
@@ -44,6 +55,62 @@ private:
     fast_walker fast_walker_;
     composition<lock_type, handler, walker, fast_walker, typename space_type::observer_type>
         composed_;
+};
+
+/// How an address space brings pages to frames that may be pinned for ever: its own by
+/// migrate_page, those of objects by page_cache::migrate. Others – of large folios, of drivers –
+/// cannot be moved.
+template<class Config>
+struct longterm_mover<address_space<Config>> {
+    using space_type = address_space<Config>;
+    using cpu_type = typename space_type::cpu_type;
+
+    /// Is the frame outside of the movable zone?
+    [[nodiscard]] static constexpr bool may_stay(space_type const& space, pfn page) noexcept {
+        auto const& frames = space.frames();
+        return !frames.contains(page) ||
+               !frames.attributes(page).has(frame_attribute::longterm_forbidden);
+    }
+    /// Unpins `pages`.
+    static constexpr void give_back(space_type& space, std::span<pfn const> pages) noexcept {
+        for (auto const page : pages) space.frames().unpin(page);
+    }
+
+    /// Moves those of `pages`, found at `span`, that may not stay. ok: they have been moved, or are
+    /// not there any more. no_memory: one cannot be moved. Mm lock: held through `held`.
+    template<class W>
+    static constexpr errc move_held(W const& held, space_type& space, cpu_type& me, page_span span,
+                                    std::span<pfn const> pages) {
+        for (std::size_t i = 0; i < pages.size(); ++i) {
+            if (may_stay(space, pages[i])) continue;
+            auto const outcome = move_one(held, space, me, span.page(i), pages[i]);
+            if (outcome == errc::bad_address || outcome == errc::again) continue;
+            if (outcome != errc::ok) return errc::no_memory;
+        }
+        return errc::ok;
+    }
+    /// The same, not held by the caller.
+    static constexpr errc move_under_lock(space_type& space, cpu_type& me, page_span span,
+                                          std::span<pfn const> pages) {
+        return under_shared_lock<errc>(space.lock(), [&](auto const& held) {
+            return move_held(held, space, me, span, pages);
+        });
+    }
+
+private:
+    template<class W>
+    static constexpr errc move_one(W const& held, space_type& space, cpu_type& me, virt_addr at,
+                                   pfn page) {
+        auto const found = space.find(at, held);
+        if (!found) return errc::bad_address;
+        if (space.frames().kind(page) == frame_kind::anonymous) {
+            return migrate_page(held, me, space, at, frame_mobility::fixed).error();
+        }
+        auto const& area = found->view(held);
+        auto* const object = static_cast<typename space_type::object_type*>(area.object);
+        if (object == nullptr) return errc::busy;
+        return object->migrate(me, area.file_page_at(at), frame_mobility::fixed).error();
+    }
 };
 
 }  // namespace mmhold

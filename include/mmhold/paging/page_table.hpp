@@ -9,6 +9,7 @@
 //   lock_leaf, map                         faults: one entry, shared mm lock
 //   unmap, protect, split, visit           ranges: shared or exclusive mm lock
 //   reclaim_empty                          one empty table, shared mm lock
+//   move                                   from range to range: exclusive mm lock
 //   collapse, free_tables, destroy         structure: exclusive mm lock
 //
 // Everybody else's view: a lockless reader (walk/) starts at root(), calls read() for an entry,
@@ -18,6 +19,7 @@
 #include <mmhold/paging/collapse.hpp>
 #include <mmhold/paging/flush.hpp>
 #include <mmhold/paging/free_tables.hpp>
+#include <mmhold/paging/move.hpp>
 #include <mmhold/paging/protect.hpp>
 #include <mmhold/paging/reclaim_empty.hpp>
 #include <mmhold/paging/split.hpp>
@@ -111,6 +113,14 @@ public:
     constexpr result<void> protect(cpu_type& me, page_span span, Change&& change,
                                    Flush&& flush = {}) {
         return protect_range(tree_, me, span, change, flush);
+    }
+
+    /// Moves every leaf and marker of `from` to the range that begins at `to`; see move_range. Mm
+    /// lock: exclusive.
+    template<EntryChange Change, FlushPolicy Flush = no_flush>
+    constexpr result<void> move(cpu_type& me, page_span from, virt_addr to, Change&& change,
+                                Flush&& flush = {}) {
+        return move_range(tree_, me, from, to, change, flush);
     }
 
     /// Splits the leaf that maps `at` into a table of the next smaller ones; see split_at.

@@ -153,6 +153,11 @@ public:
 
     /// The level of the entry; 0 is a PTE.
     [[nodiscard]] constexpr unsigned level() const noexcept { return in_.level(); }
+    /// The whole table, which is locked: for who must look at the entry's neighbours.
+    [[nodiscard]] constexpr table_guard<F, T> const& table() const noexcept { return in_; }
+    [[nodiscard]] constexpr table_guard<F, T>& table() noexcept { return in_; }
+    /// Which entry of the table it is.
+    [[nodiscard]] constexpr unsigned index() const noexcept { return index_; }
     /// Gives the lock back early; afterwards only destruction and assignment are allowed.
     constexpr void unlock() noexcept { in_.unlock(); }
     /// Is the lock held through this guard?

@@ -126,6 +126,15 @@ public:
     [[nodiscard]] constexpr swap_type* swap() const noexcept { return swap_; }
     constexpr void use_swap(swap_type& store) noexcept { swap_ = &store; }
 
+    /// A page beyond user space that every process may read, without a vma: vsyscall=emulate
+    /// (gup-semantics §4.6). `page`: held by the caller. Set it before anybody uses the space.
+    constexpr void use_gate_page(virt_addr at, pfn page) noexcept { gate_ = {at, page}; }
+    /// The page, if that is what `at` lies in.
+    [[nodiscard]] constexpr std::optional<pfn> gate_page(virt_addr at) const noexcept {
+        auto const here = gate_.first != virt_addr{} && gate_.first == at.page_start();
+        return here ? std::optional{gate_.second} : std::nullopt;
+    }
+
     /// Odd while fork copies the page tables: gup_fast does not pin then (gup-semantics §5.1 item
     /// 7).
     [[nodiscard]] constexpr seq_count<machine>& write_protect_seq() noexcept {
@@ -308,7 +317,7 @@ public:
     }
 
     /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
-    /// mapping whose pages must stay (locked, device memory), those above it are left alone;
+    /// mapping whose pages must stay (discarded_part), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
     constexpr result<void> dontneed(cpu_type& me, page_span span) {
         return under_shared_lock<result<void>>(
@@ -325,10 +334,11 @@ public:
             auto const part = detail::common_pages(map[index].span, span);
             if (part.start() != at) hole = true;
             if (part.empty()) break;
-            if (!can_be_discarded(map[index])) return errc::invalid_argument;
+            auto const gone = discarded_part(map[index], part);
+            if (!gone) return gone.error();
             auto const marks =
                 is_anonymous(map[index]) ? userfault_marks::go : userfault_marks::stay;
-            if (auto const done = drop_pages(me, part, marks); !done) return done;
+            if (auto const done = drop_pages(me, *gone, marks); !done) return done;
             at = part.end();
         }
         return hole ? errc::no_memory : errc::ok;
@@ -454,6 +464,7 @@ private:
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<observer_type> observer_;
     MMHOLD_NO_UNIQUE_ADDRESS detail::attached<flush_type> flush_;
     swap_type* swap_{nullptr};
+    std::pair<virt_addr, pfn> gate_{};
     lock_type lock_{};
     seq_count<machine> write_protect_seq_{};
     typename machine::template atomic<std::uint32_t> has_pinned_{};

@@ -25,8 +25,15 @@ enum class frame_attribute : std::uint8_t {
     secret = 4,              ///< memfd_secret: the lockless walk may not take it
     shmem = 8,               ///< a page-cache page of shared memory, not of a file system
     truncated = 16,          ///< a page-cache page whose file let go of it (mapping == NULL)
+    hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
 };
 using frame_attributes = flag_set<frame_attribute>;
+
+/// Must a frame be one that a pin may keep for ever, or may it come from the movable zone?
+enum class frame_mobility : std::uint8_t {
+    movable,  ///< from the movable zone, as long as there is one with room: what user pages are
+    fixed,    ///< never from there
+};
 
 /// What a grab asks of the frame beyond its being alive.
 enum class grab_rule : std::uint8_t {
@@ -38,6 +45,33 @@ using grab_rules = flag_set<grab_rule>;
 /// One pin of a small folio is so many references: GUP_PIN_COUNTING_BIAS, gup-semantics §1.3
 /// rule 2.
 inline constexpr std::uint32_t pin_bias = 1024;
+
+/// Does a pool have memory for the contents of its frames?
+enum class frame_bytes : std::uint8_t {
+    none,   ///< counts only: 32 bytes per frame
+    owned,  ///< and 4096 bytes each: zero when allocated, poisoned when freed
+};
+
+/// Does a pool count pins (nr_foll_pin_acquired)? It costs one more shared word per pin.
+enum class pin_statistics : std::uint8_t { kept, off };
+
+/// How a pool is doing. Exact while nobody is at work on it.
+struct frame_statistics {
+    std::uint64_t capacity{0};       ///< frames that can be allocated, free or not
+    std::uint64_t free{0};           ///< of these, free now
+    std::uint64_t pins_acquired{0};  ///< pages pinned so far; the zero page does not count
+    std::uint64_t pins_released{0};  ///< pages unpinned so far
+
+    friend constexpr bool operator==(frame_statistics const&, frame_statistics const&) = default;
+};
+
+/// The counts of a folio.
+struct frame_counts {
+    std::uint32_t references{0};
+    std::uint32_t pins{0};  ///< exact for large folios; for small ones references / 1024
+
+    friend constexpr bool operator==(frame_counts, frame_counts) = default;
+};
 
 /// The largest folio: 2^18 pages of 4 KiB, a leaf of 1 GiB.
 inline constexpr unsigned max_frame_order = 18;

@@ -29,45 +29,18 @@
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/frame_table.hpp>
 #include <mmhold/space/free_frames.hpp>
+#include <mmhold/space/striped_count.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/gup_flags.hpp>
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace mmhold {
-
-/// Does a pool have memory for the contents of its frames?
-enum class frame_bytes : std::uint8_t {
-    none,   ///< counts only: 32 bytes per frame
-    owned,  ///< and 4096 bytes each: zero when allocated, poisoned when freed
-};
-
-/// Does a pool count pins (nr_foll_pin_acquired)? It costs one more shared word per pin.
-enum class pin_statistics : std::uint8_t { kept, off };
-
-/// How a pool is doing. Exact while nobody is at work on it.
-struct frame_statistics {
-    std::uint64_t capacity{0};       ///< frames that can be allocated, free or not
-    std::uint64_t free{0};           ///< of these, free now
-    std::uint64_t pins_acquired{0};  ///< pages pinned so far; the zero page does not count
-    std::uint64_t pins_released{0};  ///< pages unpinned so far
-
-    friend constexpr bool operator==(frame_statistics const&, frame_statistics const&) = default;
-};
-
-/// The counts of a folio.
-struct frame_counts {
-    std::uint32_t references{0};
-    std::uint32_t pins{0};  ///< exact for large folios; for small ones references / 1024
-
-    friend constexpr bool operator==(frame_counts, frame_counts) = default;
-};
 
 /// Consecutive page frames, allocated in folios of 2^order, with reference and pin counts as in
 /// gup-semantics §1.3 and §5.4.
@@ -81,16 +54,22 @@ class frame_pool : public frame_table<M> {
     using typename table::frame;
 
 public:
-    /// `capacity` free frames numbered from `first` on, and behind them the zero page. If memory is
-    /// exhausted or the numbers do not fit the pool is not valid(), and allocate() answers
-    /// no_memory.
+    /// `capacity` free frames numbered from `first` on, and behind them the zero page. The last
+    /// `movable` of them are the movable zone (ZONE_MOVABLE): what is allocated there is
+    /// longterm_forbidden. If memory is exhausted or the numbers do not fit the pool is not
+    /// valid(), and allocate() answers no_memory.
     constexpr explicit frame_pool(page_count capacity, frame_bytes bytes = frame_bytes::none,
                                   pfn first = pfn{std::uint64_t{1} << 20U},
-                                  pin_statistics statistics = pin_statistics::kept)
+                                  pin_statistics statistics = pin_statistics::kept,
+                                  page_count movable = {})
         : table{capacity.value <= max_capacity ? static_cast<std::uint32_t>(capacity.value) : 0,
                 first},
           statistics_{statistics},
-          free_{table::frames(), first.value, table::valid() ? table::capacity() : 0} {
+          fixed_{static_cast<std::uint32_t>(
+              table::capacity() - std::min<std::uint64_t>(movable.value, table::capacity()))},
+          free_{table::frames(), first.value, table::valid() ? fixed_ : 0},
+          movable_{table::valid() ? table::frames() + fixed_ : nullptr, first.value + fixed_,
+                   table::capacity() - fixed_} {
         M::name(&lock_, "frame pool lock");
         if (capacity.value > max_capacity || !table::valid()) return;
         if (bytes == frame_bytes::owned && !create_bytes()) return;
@@ -108,19 +87,57 @@ public:
     [[nodiscard]] constexpr bool valid() const noexcept { return usable_; }
 
     /// 2^order consecutive frames, aligned to their number, as one folio with one reference, which
-    /// is the caller's. Bytes are zero. Errors: no_memory; invalid_argument for an order above
-    /// max_frame_order or a kind that nobody can allocate (free, zero).
-    [[nodiscard]] constexpr result<pfn> allocate(frame_kind kind, unsigned order = 0) noexcept {
+    /// is the caller's. Bytes are zero. User pages – anonymous, page_cache – come from the movable
+    /// zone first, unless they are to be `fixed`; others never do. Errors: no_memory;
+    /// invalid_argument for an order above max_frame_order or a kind that nobody can allocate
+    /// (free, zero).
+    [[nodiscard]] constexpr result<pfn> allocate(
+        frame_kind kind, unsigned order = 0,
+        frame_mobility where = frame_mobility::movable) noexcept {
         auto const legal = kind != frame_kind::free && kind != frame_kind::zero;
         if (order > max_frame_order || !legal) return errc::invalid_argument;
-        auto const head = take_free(order);
-        if (head == detail::no_frame) return errc::no_memory;
-        set_up(head, kind, order);
-        // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
-        // (frame.grab).
-        table::at(head).references.store(1, release("frame.publish"));
-        M::note(claim::reference_taken, &table::at(head));
+        auto const user = kind == frame_kind::anonymous || kind == frame_kind::page_cache;
+        return allocate_any(kind, order, user ? where : frame_mobility::fixed);
+    }
+
+    /// The large zero folio, of 2^order pages: zeroes that every reader may share, as the zero page
+    /// is. Allocated for the first who asks, for its order; from then on it stays, and every call
+    /// answers the same. Nobody's reference: it is never freed, and pinning it takes nothing.
+    /// Errors: no_memory; invalid_argument – the order is 0, above max_frame_order, or another than
+    /// the folio has.
+    [[nodiscard]] constexpr result<pfn> zero_folio(unsigned order) noexcept {
+        if (order == 0 || order > max_frame_order) return errc::invalid_argument;
+        // (frame.zero_folio) acquire: what the one who allocated it wrote; pairs with
+        // (frame.zero_folio_set).
+        auto seen = zero_folio_.load(acquire("frame.zero_folio"));
+        if (seen == 0) {
+            auto const fresh = allocate_any(frame_kind::zero, order, frame_mobility::fixed);
+            if (!fresh) return fresh;
+            auto const mine = table::index(*fresh) + 1;
+            // (frame.zero_folio_set) acq_rel: whoever finds the folio finds it set up, and who
+            // comes second finds the other's; pairs with (frame.zero_folio, frame.zero_folio_set,
+            // frame.zero_folio_taken).
+            if (!zero_folio_.compare_exchange(seen, mine, acq_rel("frame.zero_folio_set"))) {
+                put(*fresh);
+            } else {
+                seen = mine;
+                M::note(claim::reference_passed, &table::at(mine - 1), 1);
+            }
+        }
+        auto const head = seen - 1;
+        if (table::order_at(head) != order) return errc::invalid_argument;
         return table::pfn_at(head);
+    }
+
+    /// Frees the large zero folio, if there is one; the next who asks gets another. Only for who
+    /// knows that nobody maps or holds it (Linux: its shrinker, which counts the mm's that do).
+    constexpr void release_zero_folio() noexcept {
+        // (frame.zero_folio_taken) acquire: who allocated it has set it up; pairs with
+        // (frame.zero_folio_set).
+        auto const seen = zero_folio_.exchange(0, acquire("frame.zero_folio_taken"));
+        if (seen == 0) return;
+        M::note(claim::reference_taken, &table::at(seen - 1), 1);
+        put(table::pfn_at(seen - 1));
     }
 
     /// Holds `n` pages of the folio of `page` in the way `how` says: gup-semantics §5.4, row by
@@ -140,7 +157,12 @@ public:
             M::note(claim::reference_taken, &table::at(head), n);
             return true;
         }
-        if (refused_as_longterm(head, rules) || !turn_into_pins(head, pages)) {
+        auto const order = table::order_at(head);
+        if (order != 0 && table::is_zero(page)) {
+            put_folio(head, pages);  // as the zero page
+            return true;
+        }
+        if (refused_as_longterm(head, rules) || !turn_into_pins(head, order, pages)) {
             put_folio(head, pages);
             return false;
         }
@@ -172,14 +194,17 @@ public:
         put_folio(head, narrow(n));
     }
 
-    /// Gives `n` pins back: the inverse of try_grab(page, n, holding::pin). The zero page: nothing.
+    /// Gives `n` pins back: the inverse of try_grab(page, n, holding::pin). The zero page and the
+    /// large zero folio: nothing.
     constexpr void unpin(pfn page, std::uint64_t n = 1) noexcept {
         if (n == 0 || page == table::zero_page()) return;
         auto const head = table::head_index(page);
+        auto const order = table::order_at(head);
+        if (order != 0 && table::is_zero(page)) return;
         auto const pages = narrow(n);
         give_back_noted(head, n);
         count(released_, head, pages);
-        if (table::order_at(head) == 0) return put_folio(head, narrow(n * pin_bias));
+        if (order == 0) return put_folio(head, narrow(n * pin_bias));
         // (frame.unpin) release: what the pin allowed is over before the pin is; pairs with
         // (frame.look_pins).
         auto const before = table::at(head).pins.fetch_sub(pages, release("frame.unpin"));
@@ -251,16 +276,30 @@ public:
     /// of the folio. Meanwhile every grab is refused (§6.1, "folio split"). busy: not the only one.
     [[nodiscard]] constexpr result<void> split_folio(pfn page) noexcept {
         auto const head = table::head_index(page);
-        auto const pages = pages_of(table::order_at(head));
         if (!try_freeze(page, 1)) return errc::busy;
         M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was split");
-        auto const shared_state =
-            detail::frame_state::folio_part(table::at(head).state.load(relaxed));
-        for (auto at = head; at < head + pages; ++at) make_single(at, shared_state);
-        for (auto at = head; at < head + pages; ++at) {
-            // (frame.thaw) release: who adds a reference sees a page of its own; pairs with
-            // (frame.grab).
-            table::at(at).references.store(1, release("frame.thaw"));
+        make_singles(head);
+        return {};
+    }
+
+    /// The same for a folio that is mapped in small leaves, `mapped` of its pages once each, as
+    /// is_mapped(pfn) says: they keep mapping and reference, the others are freed. The caller holds
+    /// the lock of the page table with all mappings. busy, and nothing has changed: there are other
+    /// mappings, references, or pins.
+    template<class IsMapped>
+    [[nodiscard]] constexpr result<void> split_mapped_folio(pfn page, std::uint32_t mapped,
+                                                            IsMapped is_mapped) noexcept {
+        auto const head = table::head_index(page);
+        if (mapped == 0 || table::at(head).mappings.load(relaxed) != mapped) return errc::busy;
+        if (!try_freeze(page, mapped)) return errc::busy;
+        auto const end = head + pages_of(table::order_at(head));
+        table::remove_mappings(page, mapped);
+        M::note(claim::reference_given, &table::at(head), mapped);
+        make_singles(head);
+        for (auto at = head; at < end; ++at) {
+            M::note(claim::reference_taken, &table::at(at), 1);
+            auto const single = table::pfn_at(at);
+            is_mapped(single) ? table::add_mappings(single) : put(single);
         }
         return {};
     }
@@ -275,18 +314,10 @@ public:
 
     /// How the pool is doing.
     [[nodiscard]] constexpr frame_statistics statistics() const noexcept {
-        return {table::capacity(), free_count_.load(relaxed), sum(acquired_), sum(released_)};
+        return {table::capacity(), free_count_.load(relaxed), acquired_.sum(), released_.sum()};
     }
 
 private:
-    using counter = typename M::template atomic<std::uint64_t>;
-
-    // Several words, so that cpus which pin different pages do not meet here.
-    struct alignas(64) stripe {
-        counter pages{};
-    };
-    using stripes = std::array<stripe, 16>;
-
     static constexpr std::uint64_t max_capacity = detail::no_frame - 1;
 
     [[nodiscard]] static constexpr std::uint32_t pages_of(unsigned order) noexcept {
@@ -333,8 +364,9 @@ private:
     }
 
     // Makes pins of `n` references just taken. False: too many, nothing changed.
-    [[nodiscard]] constexpr bool turn_into_pins(std::uint32_t head, std::uint32_t n) noexcept {
-        if (table::order_at(head) == 0) {
+    [[nodiscard]] constexpr bool turn_into_pins(std::uint32_t head, unsigned order,
+                                                std::uint32_t n) noexcept {
+        if (order == 0) {
             if (n > detail::max_references / pin_bias) return false;
             return add_references(head, n * (pin_bias - 1));
         }
@@ -374,25 +406,45 @@ private:
             lives.store(lives.load(relaxed) + 1, relaxed);
         }
         spin_guard const guard{lock_};
-        free_.give(head, order);
+        head < fixed_ ? free_.give(head, order) : movable_.give(head - fixed_, order);
         free_count_.store(free_count_.load(relaxed) + pages_of(order), relaxed);
     }
 
-    [[nodiscard]] constexpr std::uint32_t take_free(unsigned order) noexcept {
+    [[nodiscard]] constexpr result<pfn> allocate_any(frame_kind kind, unsigned order,
+                                                     frame_mobility where) noexcept {
+        auto const head = take_free(order, where);
+        if (head == detail::no_frame) return errc::no_memory;
+        set_up(head, kind, order);
+        // (frame.publish) release: who adds a reference sees the folio it belongs to; pairs with
+        // (frame.grab).
+        table::at(head).references.store(1, release("frame.publish"));
+        M::note(claim::reference_taken, &table::at(head));
+        return table::pfn_at(head);
+    }
+
+    [[nodiscard]] constexpr std::uint32_t take_free(unsigned order, frame_mobility where) noexcept {
         if (!usable_) return detail::no_frame;
         spin_guard const guard{lock_};
-        auto const head = free_.take(order);
+        auto head = detail::no_frame;
+        if (where == frame_mobility::movable && fixed_ != table::capacity()) {
+            head = movable_.take(order);
+            if (head != detail::no_frame) head += fixed_;
+        }
+        if (head == detail::no_frame) head = free_.take(order);
         if (head == detail::no_frame) return head;
         free_count_.store(free_count_.load(relaxed) - pages_of(order), relaxed);
         return head;
     }
 
     constexpr void set_up(std::uint32_t head, frame_kind kind, unsigned order) noexcept {
+        auto const zone =
+            head < fixed_ ? 0 : detail::frame_state::with(frame_attribute::longterm_forbidden);
         for (std::uint32_t behind = 0; behind < pages_of(order); ++behind) {
             auto& page = table::at(head + behind);
             if (page.generation.load(relaxed) != 0) clean(table::pfn_at(head + behind));
             page.behind_head.store(behind, relaxed);
-            page.state.store(detail::frame_state::make(kind, behind == 0 ? order : 0), relaxed);
+            auto const own = detail::frame_state::make(kind, behind == 0 ? order : 0);
+            page.state.store(behind == 0 ? own | zone : own, relaxed);
         }
     }
 
@@ -403,11 +455,21 @@ private:
         std::ranges::fill(old, std::byte{0});
     }
 
-    constexpr void make_single(std::uint32_t index, std::uint32_t folio_state) noexcept {
-        auto& page = table::at(index);
-        page.behind_head.store(0, relaxed);
-        auto const own_state = detail::frame_state::page_part(page.state.load(relaxed));
-        page.state.store(own_state | folio_state, relaxed);
+    // Of the frozen folio: each page has one reference then.
+    constexpr void make_singles(std::uint32_t head) noexcept {
+        auto const end = head + pages_of(table::order_at(head));
+        auto const shared = detail::frame_state::folio_part(table::at(head).state.load(relaxed));
+        for (auto at = head; at < end; ++at) {
+            auto& page = table::at(at);
+            page.behind_head.store(0, relaxed);
+            auto const own = detail::frame_state::page_part(page.state.load(relaxed));
+            page.state.store(own | shared, relaxed);
+        }
+        for (auto at = head; at < end; ++at) {
+            // (frame.thaw) release: who adds a reference sees a page of its own; pairs with
+            // (frame.grab).
+            table::at(at).references.store(1, release("frame.thaw"));
+        }
     }
 
     [[nodiscard]] constexpr bool create_bytes() {
@@ -417,24 +479,22 @@ private:
         return bytes_ != nullptr;
     }
 
-    constexpr void count(stripes& which, std::uint32_t head, std::uint32_t pages) noexcept {
-        if (statistics_ == pin_statistics::off) return;
-        (void)which[head % which.size()].pages.fetch_add(pages, relaxed);
-    }
-    [[nodiscard]] static constexpr std::uint64_t sum(stripes const& which) noexcept {
-        std::uint64_t pages = 0;
-        for (auto const& some : which) pages += some.pages.load(relaxed);
-        return pages;
+    constexpr void count(striped_count<M>& which, std::uint32_t head,
+                         std::uint32_t pages) noexcept {
+        if (statistics_ == pin_statistics::kept) which.add(head, pages);
     }
 
     pin_statistics statistics_;
     bool usable_{false};
     std::byte* bytes_{nullptr};
     spin_lock<M> lock_{};
+    std::uint32_t fixed_;  // index of the movable zone's first frame
     detail::free_frames<M> free_ MMHOLD_GUARDED_BY(lock_);
+    detail::free_frames<M> movable_ MMHOLD_GUARDED_BY(lock_);
     typename M::template atomic<std::uint64_t> free_count_{};  // written under lock_
-    stripes acquired_{};
-    stripes released_{};
+    typename M::template atomic<std::uint32_t> zero_folio_{};  // its index + 1; 0: not yet
+    striped_count<M> acquired_{};
+    striped_count<M> released_{};
 };
 
 }  // namespace mmhold

@@ -33,6 +33,11 @@ public:
     /// The frame of zeroes that every reader may share: never freed, and pinning it takes nothing.
     [[nodiscard]] constexpr pfn zero_page() const noexcept { return first_.plus(capacity_); }
 
+    /// Is it the zero page, or a page of the large zero folio (frame_pool::zero_folio)?
+    [[nodiscard]] constexpr bool is_zero(pfn page) const noexcept {
+        return contains(page) && kind(page) == frame_kind::zero;
+    }
+
     /// The first page of the folio that `page` belongs to.
     [[nodiscard]] constexpr pfn head_of(pfn page) const noexcept {
         return pfn_at(head_index(page));
@@ -115,6 +120,20 @@ public:
     }
     constexpr void remove_attributes(pfn page, frame_attributes set) noexcept {
         remove_bits(head_index(page), detail::frame_state::with(set));
+    }
+
+    /// A frozen folio that nobody maps begins a new life as `kind`: neither dirty nor accessed,
+    /// without attributes, none of its pages exclusive. Its order stays.
+    constexpr void renew(pfn page, frame_kind kind) noexcept {
+        auto const head = head_index(page);
+        auto const order = order_at(head);
+        M::expect(frames_[head].references.load(relaxed) == 0, "renew: the folio is not frozen");
+        M::expect(frames_[head].mappings.load(relaxed) == 0, "renew: the folio is mapped");
+        for (std::uint32_t behind = 0; behind < std::uint32_t{1} << order; ++behind) {
+            auto& one = frames_[head + behind];
+            one.state.store(detail::frame_state::make(kind, behind == 0 ? order : 0), relaxed);
+            one.generation.store(one.generation.load(relaxed) + 1, relaxed);
+        }
     }
 
     /// Page table entries map `n` more pages of the folio; n fewer; how many do. Whoever changes an

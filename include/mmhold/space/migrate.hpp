@@ -34,8 +34,8 @@ constexpr void copy_frozen(Space& space, taken_page<Space> const& from, pfn fres
 
 }  // namespace detail
 
-/// Moves the page at `at` to a frame of its own choice; answers the new frame. The old one is free
-/// afterwards.
+/// Moves the page at `at` to a frame of its own choice – one that may be pinned for ever, if it is
+/// to be `fixed`; answers the new frame. The old one is free afterwards.
 ///
 /// Mm lock: held, shared or exclusively, through `held`. Errors, and then the page is where it was:
 /// busy – pinned, referenced, or mapped elsewhere too; no_memory – no frame; bad_address – nothing
@@ -43,10 +43,11 @@ constexpr void copy_frozen(Space& space, taken_page<Space> const& from, pfn fres
 /// lock_not_held.
 template<class Space, WitnessOf<typename Space::lock_type> W>
 constexpr result<pfn> migrate_page(W const& held, typename Space::cpu_type& me, Space& space,
-                                   virt_addr at) {
+                                   virt_addr at,
+                                   frame_mobility where = frame_mobility::movable) {
     if (!held.guards(space.lock())) return errc::lock_not_held;
     auto& frames = space.frames();
-    auto const fresh = frames.allocate(frame_kind::anonymous);
+    auto const fresh = frames.allocate(frame_kind::anonymous, 0, where);
     if (!fresh) return fresh;
     auto const taken = taken_page<Space>::take(space, me, at.page_start());
     auto const frozen = taken && frames.try_freeze(taken->page(), 1);

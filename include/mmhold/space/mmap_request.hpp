@@ -34,6 +34,7 @@ struct mmap_request {
     memory_object* object{nullptr};  ///< see page_cache::request()
     std::uint64_t file{0};           ///< which file; 0: none
     std::uint64_t file_page{0};      ///< the first page of the file or object to be mapped
+    std::uint64_t moved_by{0};       ///< see vma::moved_by: for copies of mappings
     vma_name name{};
 };
 
@@ -79,7 +80,9 @@ struct mmap_request {
     area.object = request.object;
     area.file = request.file;
     area.file_page = request.file_page;
+    area.moved_by = request.moved_by;
     area.name = request.name;
+    area.flags = with_account(area);
     return area;
 }
 
@@ -100,6 +103,7 @@ struct mmap_request {
     request.object = area.object;
     request.file = area.file;
     request.file_page = area.file_page;
+    request.moved_by = area.moved_by;
     request.name = area.name;
     return request;
 }

@@ -209,8 +209,9 @@ public:
     }
 
     /// A zeroed frame that add() will take. Its one reference is the caller's. Error: no_memory.
-    [[nodiscard]] constexpr result<pfn> allocate() noexcept {
-        auto const page = frames_.allocate(frame_kind::page_cache);
+    [[nodiscard]] constexpr result<pfn> allocate(
+        frame_mobility where = frame_mobility::movable) noexcept {
+        auto const page = frames_.allocate(frame_kind::page_cache, 0, where);
         if (page && kind() == object_kind::shmem) {
             frames_.add_attributes(*page, frame_attribute::shmem);
         }
@@ -297,6 +298,22 @@ public:
         return {};
     }
 
+    /// Moves the page with number `index` to another frame, one that may be pinned for ever if it
+    /// is to be `fixed`; answers it. What has mapped the page finds the new one at the next touch
+    /// (Linux puts the new one into the same entries). Errors, and then the page is where it was:
+    /// busy – somebody holds it; again – there is none; bad_address – behind the end; no_memory.
+    constexpr result<pfn> migrate(cpu_type& me, std::uint64_t index,
+                                  frame_mobility where = frame_mobility::movable) {
+        if (!me.valid()) return errc::no_memory;
+        auto const fresh = allocate(where);
+        if (!fresh) return fresh;
+        spin_guard<machine> const one_at_a_time{mappings_lock_};
+        auto const done = move_to(me, index, *fresh);
+        frames_.put(done ? *done : *fresh);  // the old one, or the one that is not wanted
+        if (!done) return done;
+        return fresh;
+    }
+
     /// fsync(2): hands the contents of every dirty page to `sink`, lowest first; the pages are
     /// clean and mapped read-only then, unless somebody writes to them again meanwhile. `sink` runs
     /// with the mappings lock held: it copies, and does not sleep. Answers how many pages there
@@ -379,6 +396,30 @@ protected:
         frames_.add_attributes(page.page, frame_attribute::truncated);
         (void)frames_.take_dirty(page.page);
         frames_.put(page.page);
+    }
+    /// `fresh` takes the place of page `index`; the cache has the caller's reference then. Answers
+    /// the old one, with the cache's.
+    constexpr result<pfn> move_to(cpu_type& me, std::uint64_t index, pfn fresh)
+        MMHOLD_REQUIRES(mappings_lock_) {
+        spin_guard<machine> const held{pages_lock_};
+        if (!in_front_of_end(index)) return errc::bad_address;
+        auto const old = pages_.find(index);
+        if (!old) return errc::again;
+        if (frames_.ref_count(*old) != frames_.map_count(*old) + 1) return errc::busy;
+        mappings_.unmap(me, {index, index + 1}, private_copies::stay);
+        frames_.take_over_reference(*old);
+        if (!frames_.try_freeze(*old, 1)) {
+            frames_.pass_reference(*old);
+            return errc::busy;
+        }
+        auto const to = frames_.bytes(fresh);
+        if (!to.empty()) std::ranges::copy(frames_.bytes(*old), to.begin());
+        if (frames_.dirty(*old)) frames_.mark_dirty(fresh);
+        if (frames_.accessed(*old)) frames_.mark_accessed(fresh);
+        pages_.replace(index, fresh);
+        frames_.pass_reference(fresh);
+        frames_.unfreeze(*old, 1);
+        return *old;
     }
     constexpr void drop_pages(page_range range) noexcept {
         spin_guard<machine> const held{pages_lock_};

@@ -72,14 +72,15 @@ public:
         return {};
     }
 
+    /// Another page has this number from now on. Precondition: one had it.
+    constexpr void replace(std::uint64_t index, pfn page) noexcept {
+        leaf_of(index).pages[slot(index, 0)].set(page);
+    }
+
     /// Removes the page with this number. Precondition: there is one.
     constexpr void erase(std::uint64_t index) noexcept {
-        M::expect(find(index).has_value(), "page_index::erase: no such page");
-        auto* at = root_.get();
-        for (auto level = height_.get(); level > 0; --level) {
-            at = at->below[slot(index, level)].get();
-        }
-        at->used.set(at->used.get() & ~bit(slot(index, 0)));
+        auto& leaf = leaf_of(index);
+        leaf.used.set(leaf.used.get() & ~bit(slot(index, 0)));
         size_.set(size_.get() - 1);
         prune(index);
     }
@@ -111,6 +112,16 @@ private:
     }
     [[nodiscard]] static constexpr bool reaches(unsigned height, std::uint64_t index) noexcept {
         return height >= max_height || (index >> (bits * (height + 1))) == 0;
+    }
+
+    // The leaf with the page that has this number.
+    constexpr node& leaf_of(std::uint64_t index) noexcept {
+        M::expect(find(index).has_value(), "page_index: no such page");
+        auto* at = root_.get();
+        for (auto level = height_.get(); level > 0; --level) {
+            at = at->below[slot(index, level)].get();
+        }
+        return *at;
     }
 
     constexpr std::optional<found> first_in(node const& in, unsigned level, std::uint64_t base,

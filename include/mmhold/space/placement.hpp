@@ -30,6 +30,7 @@ struct layout_limits {
     std::uint64_t stack_gap_pages{256};   ///< stays free below what grows down (stack_guard_gap)
     std::size_t max_map_count{65530};     ///< vm.max_map_count
     std::uint64_t large_leaf_pages{512};  ///< multiples of it are aligned to it; 0: nothing is
+    large_folios transparent{large_folios::advised};  ///< where faults may map large folios
 
     /// The limits for a format with addresses of `virtual_bits`.
     [[nodiscard]] static constexpr layout_limits of(unsigned virtual_bits) noexcept {

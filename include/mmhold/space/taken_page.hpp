@@ -28,6 +28,7 @@
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/page_marker.hpp>
+#include <mmhold/space/split_folio.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
@@ -42,15 +43,21 @@ class [[nodiscard]] taken_page {
 public:
     using cpu_type = typename Space::cpu_type;
 
-    /// Takes the page at `at` (page-aligned). Only single anonymous pages that are mapped once: all
-    /// others are found by their mappings in Linux, and those are not recorded here.
+    /// Takes the page at `at` (page-aligned). Only anonymous pages that are mapped once: all others
+    /// are found by their mappings in Linux, and those are not recorded here. A large folio is
+    /// split first (split_folio_at), and stays so.
     ///
     /// Errors, and then nothing has changed: busy – pinned, or mapped elsewhere too; bad_address –
-    /// nothing is mapped, or a marker; not_supported – a page of another kind, of a large folio, or
-    /// without a frame; no_memory – the cpu is not valid().
+    /// nothing is mapped, or a marker; not_supported – a page of another kind, or without a frame;
+    /// no_memory – the cpu is not valid(), or for the table of a split leaf.
     static constexpr result<taken_page> take(Space& space, cpu_type& me, virt_addr at) {
         auto entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
-        if (!entry) return entry.error() == errc::exists ? errc::not_supported : entry.error();
+        if (entry ? is_large(space, entry->read()) : entry.error() == errc::exists) {
+            entry = errc::again;  // unlocks
+            if (auto const split = split_folio_at(space, me, at); !split) return split.error();
+            entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
+        }
+        if (!entry) return entry.error() == errc::exists ? errc::busy : entry.error();
         if (auto const refused = refuse(space, entry->read()); refused != errc::ok) return refused;
         auto& frames = space.frames();
         auto const old = entry->clear();
@@ -102,6 +109,13 @@ private:
     constexpr taken_page(virt_addr at, page_entry const& leaf, bool exclusive) noexcept
         : at_{at}, leaf_{leaf}, exclusive_{exclusive} {}
 
+    [[nodiscard]] static constexpr bool is_large(Space const& space,
+                                                 page_entry const& entry) noexcept {
+        auto const& frames = space.frames();
+        return entry.is_leaf() && !entry.special && frames.contains(entry.target) &&
+               frames.order_of(entry.target) != 0;
+    }
+
     /// Whether the page is write-protected for a userfault may have changed on the way.
     [[nodiscard]] static constexpr page_entry protected_as(page_entry const& marker,
                                                            page_entry entry) noexcept {
@@ -109,12 +123,13 @@ private:
         if (entry.is_leaf() && entry.uffd_wp) entry.writable = false;
         return entry;
     }
+
     [[nodiscard]] static constexpr errc refuse(Space& space, page_entry const& entry) noexcept {
         if (!entry.is_leaf()) return errc::bad_address;
         auto const& frames = space.frames();
         if (entry.special || !frames.contains(entry.target)) return errc::not_supported;
         if (frames.kind(entry.target) != frame_kind::anonymous) return errc::not_supported;
-        if (frames.order_of(entry.target) != 0) return errc::not_supported;
+        if (frames.order_of(entry.target) != 0) return errc::busy;  // mapped anew meanwhile
         return frames.map_count(entry.target) == 1 ? errc::ok : errc::busy;
     }
 

@@ -76,7 +76,7 @@ public:
     constexpr void seek(cursor& walk, walk_request const& request, witness& held) const noexcept {
         walk.request_ = request;
         if (auto const refused = enter_area(walk, held); refused != errc::ok) {
-            return finish(walk, walk_answer::refuse(refused));
+            return finish(walk, without_area(walk, refused));
         }
         if (request.how == holding::pin) space_.set_has_pinned();
         if (!walk.inside_) walk.inside_.emplace(me_);
@@ -119,6 +119,17 @@ private:
         return populating ? errc::invalid_argument : refused;
     }
 
+    /// The gate page can be read though it has no vma (§2.3 item 2); MADV_POPULATE does not see it.
+    [[nodiscard]] constexpr walk_answer without_area(cursor const& walk,
+                                                     errc refused) const noexcept {
+        auto const& request = walk.request_;
+        auto const gate = space_.gate_page(request.at);
+        auto const beyond = request.flags.has_any({gup_flag::write, gup_flag::madv_populate});
+        if (!gate || beyond) return walk_answer::refuse(refused);
+        auto const got = space_.frames().try_grab(*gate, 1, request.how);
+        return got ? walk_answer::found(*gate, 1) : walk_answer::refuse(errc::no_memory);
+    }
+
     /// A core dump does not want to fill holes: no table at all is its "nothing here" (§1.2,
     /// FOLL_DUMP).
     [[nodiscard]] constexpr walk_answer nothing_there(cursor const& walk,
@@ -156,13 +167,14 @@ private:
         auto const first = entry.target.plus(offset);
         if (request.flags.has(gup_flag::write) && !may_write(entry, first, area, request.flags))
             return fault;
-        if (entry.special) return follow_special(request, first);
+        auto const in_area = (area.span.end().value - request.at.value) >> page_shift;
+        auto const pages =
+            std::min({request.max_pages, entry_pages<format>(level) - offset, in_area});
+        if (entry.special) return follow_special(request, first, pages, area);
         if (!entry.writable && must_unshare(request, first, area)) {
             return walk_answer::needs_fault(fault_cause::must_unshare);
         }
-        auto const in_area = (area.span.end().value - request.at.value) >> page_shift;
-        return grab(request, first,
-                    std::min({request.max_pages, entry_pages<format>(level) - offset, in_area}));
+        return grab(request, first, pages);
     }
 
     /// Writable, or a FORCE write to a page that copy-on-write has already made ours (§4.2 item 3).
@@ -177,11 +189,17 @@ private:
         return frames.kind(page) == frame_kind::anonymous && frames.exclusive(page);
     }
 
-    /// §4.2 item 4: an entry without a page to reference, or the zero page.
-    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request,
-                                                       pfn page) const noexcept {
+    /// §4.2 item 4: an entry without a page to reference, or zeroes. A long-term pin of zeroes
+    /// would not see what is written later: unshared as well (§9.1, non-anon).
+    [[nodiscard]] constexpr walk_answer follow_special(walk_request const& request, pfn page,
+                                                       std::uint64_t pages,
+                                                       vma const& area) const noexcept {
         if (request.flags.has(gup_flag::dump)) return walk_answer::refuse(errc::bad_address);
-        if (page == space_.frames().zero_page()) return grab(request, page, 1);
+        if (space_.frames().is_zero(page)) {
+            return must_unshare(request, page, area)
+                       ? walk_answer::needs_fault(fault_cause::must_unshare)
+                       : grab(request, page, pages);
+        }
         return request.how == holding::none ? walk_answer::found(page, 1)
                                             : walk_answer::refuse(errc::exists);
     }

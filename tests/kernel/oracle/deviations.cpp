@@ -14,24 +14,6 @@ std::vector<deviation> known_deviations() {
          .differs_in = "result, signal, bytes read, presence, memory, minor faults",
          .reason = "stacks do not grow",
          .section = "4.6"},
-        {.name = "O_DIRECT with memory that is not aligned to the block",
-         .lines = {"map of=own prot=rw at=0 bytes=4096", "tw at=0 bytes=4096",
-                   "DR at=0+1 bytes=512"},
-         .linux_says = "512",
-         .model_says = "EINVAL",
-         .differs_in = "result, memory",
-         .reason = "6.18 leaves the memory's alignment to the driver, so the answer depends on how "
-                   "pages happen to lie in physical memory; the model keeps the documented rule",
-         .section = "8.3",
-         .everywhere = false},
-        {.name = "O_DIRECT with such memory that is not mapped",
-         .lines = {"DR at=0+1 bytes=512"},
-         .linux_says = "EFAULT",
-         .model_says = "EINVAL",
-         .differs_in = "result",
-         .reason = "the same: Linux pins before it looks at the alignment",
-         .section = "8.3",
-         .everywhere = false},
     };
 }
 

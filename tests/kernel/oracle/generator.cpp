@@ -66,6 +66,7 @@ step generator::change() {
     one.at = some_page();
     one.bytes = one_in(4) ? some_length() : (1 + below(4)) * page_bytes;
     if (large_ && one_in(4)) one.bytes = large_bytes;
+    if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
         constexpr std::array servers{memory::faults,        memory::faults_bus,
                                      memory::faults_user,   memory::faults_wp,
@@ -90,10 +91,14 @@ void generator::add_target(step& one) {
         one.to = some_page();
     }
     if (one.what != op::remap) return;
-    constexpr std::array<unsigned, 4> flags{0, 3, 3, 7};  // MREMAP_MAYMOVE | FIXED | DONTUNMAP
+    // MREMAP_MAYMOVE | FIXED | DONTUNMAP, and some that contradict each other
+    constexpr std::array<unsigned, 12> flags{0, 0, 1, 3, 3, 3, 3, 5, 7, 7, 2, 4};
     one.how = flags[below(flags.size())];
     one.to = some_page();
     one.to_bytes = one_in(2) ? one.bytes : (1 + below(5)) * page_bytes;
+    if (one_in(8)) one.bytes = 0;  // of a shared mapping: it is mapped once more
+    if (one_in(20)) one.to += 1 + below(page_bytes - 1);
+    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(16);
 }
 
 step generator::call() {
@@ -112,8 +117,10 @@ step generator::call() {
         case op::policy: one.at = page + below(page_bytes), one.bytes = 4; return one;
         case op::direct_read:
         case op::direct_write:
+            // Odd lengths, and odd places across pages, are judged extent by extent of the file.
             one.at = page + (one_in(2) ? 512 * below(8) : 0);
             one.bytes = 512 * (1 + below(one_in(2) ? 8 : 40));
+            if (one_in(8)) one.at = page + 1 + below(511), one.bytes = 512 * (1 + below(7));
             return one;
         case op::populate_read:
         case op::populate_write: one.at = page, one.bytes = some_length(); return one;
@@ -149,14 +156,9 @@ void generator::spoil(step& one) {
         case 1: one.bytes = 0; return;
         default: break;
     }
-    auto const direct = one.what == op::direct_read || one.what == op::direct_write;
     if (changes_layout) {
         one.at += 1 + below(page_bytes - 1);
-    } else if (direct) {
-        // Of the memory's alignment the driver decides (deviations.cpp), of a length's the file
-        // system, and not always in the same way: it may look at the memory first.
-        return;
-    } else {
+    } else if (one.what != op::direct_read && one.what != op::direct_write) {
         one.at ^= below(8);
     }
 }

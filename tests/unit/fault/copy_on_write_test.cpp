@@ -284,6 +284,7 @@ TEST_CASE("4.3: a large leaf whose pages are all exclusive is reused whole", "[f
 TEST_CASE("4.3: a large leaf that is not all ours is split, and one page is copied",
           "[fault][cow]") {
     large_world world;
+    world.frames.get(world.folio);  // somebody else's
     world.frames.set_exclusive(world.folio);
     auto const where = world.at.plus_pages(7);
     world.first_byte(world.folio.plus(7)) = std::byte{7};
@@ -294,18 +295,31 @@ TEST_CASE("4.3: a large leaf that is not all ours is split, and one page is copi
     CHECK(world.frames.order_of(leaf.target) == 0);
     CHECK(world.entry(world.at.plus_pages(8)).target == world.folio.plus(8));
     CHECK_FALSE(world.entry(world.at.plus_pages(8)).writable);
-    CHECK(world.frames.ref_count(world.folio) == large_world::pages - 1);
+    CHECK(world.frames.ref_count(world.folio) == large_world::pages);
     CHECK(world.frames.map_count(world.folio) == large_world::pages - 1);
     auto const first = world.touch(world.memory, world.at, flags::write);
     CHECK(first.target == world.folio);  // this one was exclusive
+    world.frames.put(world.folio);
 }
 
 TEST_CASE("4.3: unsharing one page of a large leaf", "[fault][cow]") {
     large_world world;
+    world.frames.get(world.folio);
     auto const leaf = world.touch(world.memory, world.at.plus_pages(3), flags::unshare);
     CHECK_FALSE(leaf.writable);
     CHECK(world.frames.exclusive(leaf.target));
     CHECK(world.frames.order_of(leaf.target) == 0);
+    world.frames.put(world.folio);
+}
+
+TEST_CASE("4.3: a large leaf that is the last user of its folio becomes exclusive as a whole",
+          "[fault][cow]") {
+    large_world world;
+    auto const leaf = world.touch(world.memory, world.at.plus_pages(3), flags::unshare);
+    CHECK_FALSE(leaf.writable);
+    CHECK(world.level_of(world.at) == 1);
+    CHECK(world.frames.exclusive(world.folio));
+    CHECK(world.frames.exclusive(world.folio.plus(511)));
 }
 
 TEST_CASE("4.3: writers, unsharers and a discarder on the same pages lose no frame and no count",

@@ -466,3 +466,58 @@ TEST_CASE("6.1: a frozen page is refused to everybody until it is thawed") {
     pool.unpin(page);
     pool.put(page);
 }
+
+TEST_CASE("the movable zone is for user pages, which come from there first", "[space]") {
+    frame_pool<checked_host_machine> pool{page_count{6}, frame_bytes::none, pfn{64},
+                                          pin_statistics::kept, page_count{4}};
+    auto const forbidden = [&](pfn page) {
+        return pool.attributes(page).has(frame_attribute::longterm_forbidden);
+    };
+    auto const other = *pool.allocate(frame_kind::other);
+    auto const fixed = *pool.allocate(frame_kind::anonymous, 0, frame_mobility::fixed);
+    CHECK_FALSE(forbidden(other));
+    CHECK_FALSE(forbidden(fixed));
+    CHECK(pool.allocate(frame_kind::other).error() == errc::no_memory);
+    auto const pair = *pool.allocate(frame_kind::anonymous, 1);
+    auto const one = *pool.allocate(frame_kind::page_cache);
+    CHECK(forbidden(pair));
+    CHECK(forbidden(one));
+    CHECK(pair.value >= 66);
+    CHECK(pool.split_folio(pair).has_value());
+    CHECK(forbidden(pair.plus(1)));
+    auto const last = *pool.allocate(frame_kind::anonymous);
+    CHECK(pool.allocate(frame_kind::anonymous).error() == errc::no_memory);
+    pool.put(other);
+    auto const spill = *pool.allocate(frame_kind::anonymous);  // the other zone is as good
+    CHECK(spill == other);
+    CHECK_FALSE(forbidden(spill));
+    for (auto const page : {pair, pair.plus(1), one, last, spill, fixed}) pool.put(page);
+    CHECK(pool.statistics().free == 6);
+    auto const large = pool.allocate(frame_kind::anonymous, 1);
+    REQUIRE(large);
+    CHECK(forbidden(*large));
+    pool.put(*large);
+}
+
+TEST_CASE("the large zero folio is made for the first who asks, and pins take nothing of it") {
+    frame_pool<checked_host_machine> frames{page_count{64}, frame_bytes::owned};
+    CHECK(frames.zero_folio(0).error() == errc::invalid_argument);
+    CHECK(frames.zero_folio(7).error() == errc::no_memory);
+    auto const zeroes = frames.zero_folio(3);
+    REQUIRE(zeroes.has_value());
+    CHECK(frames.zero_folio(3).value_or(pfn{}) == *zeroes);
+    CHECK(frames.zero_folio(4).error() == errc::invalid_argument);
+    CHECK(frames.is_zero(zeroes->plus(7)));
+    CHECK(frames.is_zero(frames.zero_page()));
+    CHECK_FALSE(frames.is_zero(pfn{1}));
+    CHECK(frames.statistics().free == 56);
+    CHECK(frames.try_grab(zeroes->plus(2), 3, holding::pin));
+    CHECK(frames.counts(*zeroes) == frame_counts{1, 0});
+    CHECK(frames.statistics().pins_acquired == 0);
+    frames.unpin(zeroes->plus(2), 3);
+    CHECK(frames.try_grab(*zeroes, 2, holding::reference));
+    CHECK(frames.ref_count(*zeroes) == 3);
+    frames.put(*zeroes, 2);
+    frames.release_zero_folio();
+    CHECK(frames.statistics().free == 64);
+}

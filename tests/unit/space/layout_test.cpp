@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+#include "support/catch.hpp"
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/host_machine.hpp>
 #include <mmhold/space/layout.hpp>
-
-#include "support/catch.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -78,8 +77,8 @@ TEST_CASE("munmap(2): what can be refused is refused before anything changes") {
     layout<machine> where{layout_limits{}};
     CHECK(where.prepare_remove(pages(5, 0)).error() == errc::invalid_argument);
     auto const last = where.limits().end;
-    CHECK(where.prepare_remove(*page_span::from(last, page_count{1})).error()
-          == errc::invalid_argument);
+    CHECK(where.prepare_remove(*page_span::from(last, page_count{1})).error() ==
+          errc::invalid_argument);
     CHECK(where.prepare_remove(*page_span::from(virt_addr{last.value - page_size}, page_count{1})));
 }
 
@@ -197,4 +196,47 @@ TEST_CASE("secret memory and devices are not marked, nor is the mark of secret m
     CHECK_FALSE(can_be_locked(area));
     area.flags = vma_flag::pfnmap;
     CHECK_FALSE(can_be_locked(area));
+}
+
+TEST_CASE("a private file mapping that was writable is not joined with one that never was") {
+    auto const after_a_change_and_back = [](std::uint64_t file) {
+        layout<machine> where{layout_limits{}};
+        mmap_request const request{.hint = page(100),
+                                   .pages = page_count{4},
+                                   .prot = prot::r,
+                                   .flags = mmap_flag::fixed,
+                                   .kind = file != 0 ? vma_kind::file : vma_kind::anonymous,
+                                   .file = file};
+        where.add(make_vma(request, *where.prepare_add(request)));
+        for (auto const rights : {prot::rw, prot::r}) {
+            auto const step = where.prepare_protect(pages(102, 2), rights, std::nullopt);
+            REQUIRE(step);
+            where.protect(step->part);
+        }
+        return where.map().size();
+    };
+    CHECK(after_a_change_and_back(0) == 1);
+    CHECK(after_a_change_and_back(7) == 2);
+}
+
+TEST_CASE("what is unsplittable goes, or changes its rights, as a whole", "[space]") {
+    layout<checked_host_machine> where{layout_limits{}};
+    mmap_request request{.hint = page(10), .pages = page_count{3}, .flags = mmap_flag::fixed};
+    request.properties = vma_flag::unsplittable;
+    where.add(make_vma(request, *where.prepare_add(request)));
+    for (auto const part : {pages(10, 1), pages(12, 1), pages(11, 1), pages(8, 3), pages(12, 5)}) {
+        CHECK(where.prepare_remove(part).error() == errc::invalid_argument);
+        mmap_request const over{
+            .hint = part.start(), .pages = page_count{part.pages()}, .flags = mmap_flag::fixed};
+        CHECK(where.prepare_add(over).error() == errc::invalid_argument);
+    }
+    CHECK(where.prepare_protect(pages(10, 1), prot::r, {}).error() == errc::invalid_argument);
+    CHECK(where.prepare_protect(pages(10, 3), prot::r, {}).has_value());
+    CHECK(where.prepare_protect(pages(10, 1), prot::rw, {}).has_value());  // nothing changes
+    REQUIRE(where.prepare_source(pages(10, 1)).has_value());
+    where.set_locked(pages(10, 1), mark_locked::yes);
+    CHECK(where.map().size() == 1);
+    REQUIRE(where.prepare_remove(pages(9, 5)).has_value());
+    where.remove(pages(9, 5));
+    CHECK(where.map().size() == 0);
 }

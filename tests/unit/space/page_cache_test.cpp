@@ -268,3 +268,36 @@ TEST_CASE("mapping over an object's pages tells the object", "[space][page_cache
                                       .flags = mmap_flag::fixed}));
     CHECK(world.object.unmapped());
 }
+
+TEST_CASE("migrate: the page goes to another frame, and those who map it find that",
+          "[space][page_cache]") {
+    object_world world;
+    world.map(world.one, 0, 2, 1);
+    world.map(world.two, 0, 2, 1);
+    auto const old = world.touch(world.one, 0, 2);
+    CHECK(world.touch(world.two, 0, 2) == old);
+    world.frames.bytes(old).front() = std::byte{9};
+    world.frames.mark_dirty(old);
+    SECTION("nobody holds it") {
+        auto const fresh = world.object.migrate(world.me, 2);
+        REQUIRE(fresh);
+        CHECK(*fresh != old);
+        CHECK(world.frames.kind(old) == frame_kind::free);
+        CHECK(world.frames.bytes(*fresh).front() == std::byte{9});
+        CHECK(world.frames.dirty(*fresh));
+        CHECK(world.frames.counts(*fresh) == frame_counts{1, 0});
+        CHECK_FALSE(world.mapped(world.one, 0));
+        CHECK_FALSE(world.mapped(world.two, 0));
+        CHECK(world.object.find(2).value_or(old) == *fresh);
+        world.frames.put(*fresh);
+    }
+    SECTION("somebody does") {
+        world.frames.get(old);
+        CHECK(world.object.migrate(world.me, 2).error() == errc::busy);
+        CHECK(world.mapped(world.one, 0));
+        world.frames.put(old);
+    }
+    CHECK(world.object.migrate(world.me, 3).error() == errc::again);
+    CHECK(world.object.migrate(world.me, 8).error() == errc::bad_address);
+    CHECK(world.object.cached_pages() == 1);
+}

@@ -23,6 +23,16 @@ TEST_CASE("an empty index has nothing", "[space]") {
     CHECK_FALSE(pages.find_from(0));
 }
 
+TEST_CASE("another page can take a number over", "[space]") {
+    index_type pages;
+    REQUIRE(pages.insert(5, pfn{50}));
+    REQUIRE(pages.insert(500, pfn{51}));
+    pages.replace(5, pfn{52});
+    CHECK(pages.find(5) == pfn{52});
+    CHECK(pages.find(500) == pfn{51});
+    CHECK(pages.size() == 2);
+}
+
 TEST_CASE("a page is found by its number only, and once", "[space]") {
     index_type pages;
     REQUIRE(pages.insert(5, pfn{50}));

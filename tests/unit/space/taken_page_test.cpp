@@ -98,7 +98,7 @@ TEST_CASE("what cannot be taken is refused without a flush") {
     CHECK(w.childs_flush.spans.empty());
 }
 
-TEST_CASE("a large leaf is not supported") {
+TEST_CASE("a page of a large folio is taken alone, unless somebody holds the folio") {
     family_world w{2048};
     w.map(0, 512);
     auto const folio = *w.frames.allocate(frame_kind::anonymous, 9);
@@ -106,9 +106,17 @@ TEST_CASE("a large leaf is not supported") {
     auto const leaf = page_entry::leaf_to(folio, prot::rw);
     REQUIRE(w.parent.table().map(w.me, w.base, leaf, 1));
     w.parent.note_mapped(leaf, 512);
-    CHECK(taken::take(w.parent, w.me, w.page(3)).error() == errc::not_supported);
-    REQUIRE(w.parent.table().split(w.me, w.base));
-    CHECK(taken::take(w.parent, w.me, w.page(3)).error() == errc::not_supported);
+    REQUIRE(w.frames.try_grab(folio, 1, holding::reference));
+    CHECK(taken::take(w.parent, w.me, w.page(3)).error() == errc::busy);
+    w.frames.put(folio);
+    auto const got = taken::take(w.parent, w.me, w.page(3));
+    REQUIRE(got);
+    CHECK(got->page() == folio.plus(3));
+    CHECK(w.frames.map_count(folio.plus(3)) == 0);
+    CHECK(w.frames.map_count(folio.plus(4)) == 1);
+    CHECK(w.parent.resident().anonymous == 511);
+    got->put_back(w.parent, w.me);
+    CHECK(w.parent.resident().anonymous == 512);
 }
 
 TEST_CASE("a page discarded while it was taken goes with its taker") {

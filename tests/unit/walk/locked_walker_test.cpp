@@ -126,6 +126,7 @@ TEST_CASE("4.2 item 4: special entries: the zero page is used, anything else has
     device.special = true;
     host.put(1, device);
     CHECK(run(host, want(0, {}, holding::pin)) == walk_answer::found(host.frames.zero_page(), 1));
+    CHECK(run(host, want(0, gup_flag::longterm, holding::pin)) == must_unshare);  // §4.2 item 5
     CHECK(run(host, want(0, gup_flag::write)) == absent);
     CHECK(run(host, want(0, gup_flag::dump)) == walk_answer::refuse(errc::bad_address));
     CHECK(run(host, want(1)) == walk_answer::refuse(errc::exists));
