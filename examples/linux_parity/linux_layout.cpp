@@ -43,7 +43,8 @@ void own_memory_again() {
         unsigned long end = 0;
         std::array<char, 5> rights{};
         auto const read_all = std::sscanf(line, "%lx-%lx %4s", &start, &end, rights.data()) == 3;
-        auto const in_arena = start >= arena_start && start < arena_page(arena_pages);
+        auto const in_arena = (start >= arena_start && start < arena_page(arena_pages)) ||
+                              (start >= large_arena_start && start < large_arena_end);
         if (read_all && rights[1] == 'w' && rights[3] == 'p' && !in_arena) {
             madvise(address(start), end - start, madv_populate_write);
         }
@@ -193,7 +194,7 @@ int linux_process::open_object(step const& one) {
 }
 
 std::int64_t linux_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);

@@ -253,6 +253,10 @@ void linux_process::unlock(step const& one) {
         auto const meant = at + page_bytes > one.at && at < one.at + one.bytes;
         if (meant && (secret_pages_ >> page & 1U) == 0) munlock(address(at), page_bytes);
     }
+    for (auto at = std::max(one.at / page_bytes * page_bytes, large_arena_start);
+         at < std::min(one.at + one.bytes, large_arena_end); at += page_bytes) {
+        munlock(address(at), page_bytes);
+    }
 }
 
 std::int64_t linux_process::touch(step const& one, answer& out) {

@@ -73,6 +73,30 @@ void wait_for(pid_t child) {
     waitpid(child, &status, 0);
 }
 
+/// While it lives, the machine has hugetlb pages set aside for `steps`, if they map some.
+class hugetlb_pages_for {
+public:
+    explicit hugetlb_pages_for(script const& steps) {
+        auto const wanted = std::ranges::any_of(steps, [](step const& one) {
+            auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
+            return one.what == op::map && hugetlb;
+        });
+        if (!wanted || !(std::ifstream{setting} >> before_)) return;
+        if (before_ >= hugetlb_pages_reserved) return;
+        changed_ = static_cast<bool>(std::ofstream{setting} << hugetlb_pages_reserved);
+    }
+    hugetlb_pages_for(hugetlb_pages_for const&) = delete;
+    hugetlb_pages_for& operator=(hugetlb_pages_for const&) = delete;
+    ~hugetlb_pages_for() {
+        if (changed_) std::ofstream{setting} << before_;
+    }
+
+private:
+    static constexpr auto setting = "/proc/sys/vm/nr_hugepages";
+    std::uint64_t before_ = 0;
+    bool changed_ = false;
+};
+
 }  // namespace
 
 std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
@@ -83,6 +107,7 @@ std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place == MAP_FAILED) return out;
     auto* const answers = static_cast<answer*>(place);
+    hugetlb_pages_for const meanwhile{steps};
     std::fflush(nullptr);
     auto const child = fork();
     if (child == 0) {

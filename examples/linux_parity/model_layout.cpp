@@ -174,7 +174,7 @@ std::int64_t model_process::drain() {
 }
 
 std::int64_t model_process::map(step const& one) {
-    if (is_large(one.of)) large_in_use_ = true;
+    if (lies_in_large_arena(one)) large_in_use_ = true;
     switch (area_of(one.of)) {
         case area::core: return map_core(one);
         case area::advice: return map_advice(one);

@@ -9,6 +9,8 @@
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/machine/host_machine.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/hugetlb_object.hpp>
+#include <mmhold/space/hugetlb_pool.hpp>
 
 #include "model_side.hpp"
 #include "step.hpp"
@@ -106,9 +108,8 @@ public:
 
 private:
     static page_count frames_for(script const& steps) {
-        auto const large = std::ranges::any_of(
-            steps, [](step const& one) { return one.what == op::map && is_large(one.of); });
-        return page_count{large ? 8192U : 1024U};
+        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
+        return page_count{large ? 16384U : 1024U};
     }
 
     // model_side.cpp: the callers of gup
@@ -148,6 +149,7 @@ private:
     std::int64_t map_advice(step const& one);
     std::int64_t map_uffd(step const& one);
     std::int64_t map_large(step const& one);
+    void forget_unmapped_hugetlb();
     std::int64_t map_special(step const& one);
     std::int64_t map_read_only(step const& one);
     std::int64_t map_dev_zero(step const& one);
@@ -195,6 +197,8 @@ private:
     std::vector<kept_part> kept_{};  ///< in the pipe
     std::vector<pfn> registered_{};  ///< with io_uring
     bool has_registered_{false};
+    std::unique_ptr<hugetlb_pool<machine>> hugetlb_pool_{};
+    std::vector<std::unique_ptr<hugetlb_object<machine>>> hugetlb_objects_{};
     std::vector<std::unique_ptr<space_type>> children_{};
     struct known_object {
         std::uint64_t at;

@@ -180,6 +180,10 @@ std::int64_t model_process::lock(user_range range) {
         auto const one = *page_span::from(virt_addr{arena_page(page)}, page_count{1});
         if (span->overlaps(one)) (void)munlock_pages(mm_, me_, one);
     }
+    for (auto at = std::max(span->start().value, large_arena_start);
+         at < std::min(span->end().value, large_arena_end); at += page_bytes) {
+        (void)munlock_pages(mm_, me_, *page_span::from(virt_addr{at}, page_count{1}));
+    }
     return locked;
 }
 std::int64_t model_process::futex(virt_addr at, mmhold::access how) {
@@ -200,6 +204,9 @@ std::int64_t model_process::change_word(virt_addr at) {
     for (;;) {
         auto const held = held_shared<config::lock>::acquire(mm_.lock());
         auto entry = mm_.table().lock_leaf(me_, at, 0, if_absent::fail);
+        if (!entry && entry.error() == errc::exists) {
+            entry = mm_.table().lock_leaf(me_, at, 1, if_absent::fail);
+        }
         if (entry && entry->read().permits(mmhold::access::write, me_.key_rights())) {
             return entry->touch(mmhold::access::write), 0;
         }

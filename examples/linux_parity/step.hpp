@@ -190,8 +190,18 @@ inline constexpr std::int64_t place_elsewhere = 1000;
 inline constexpr std::uint64_t large_bytes = 512 * page_bytes;
 inline constexpr std::uint64_t large_arena_start = arena_start + (std::uint64_t{1} << 30U);
 inline constexpr std::uint64_t large_arena_pages = 4 * 512;
+/// Behind the last one there may be another that nobody looks at.
+inline constexpr std::uint64_t large_arena_end =
+    large_arena_start + (large_arena_pages + 512) * page_bytes;
+/// How many pages of hugetlb both sides have set aside.
+inline constexpr std::uint64_t hugetlb_pages_reserved = 16;
 inline constexpr std::uint64_t large_page(std::uint64_t number) {
     return large_arena_start + number * page_bytes;
+}
+
+/// Does it map something there?
+inline constexpr bool lies_in_large_arena(step const& one) {
+    return one.what == op::map && one.at >= large_arena_start && one.at < large_arena_end;
 }
 
 /// How a step ended, and how it left the arena.

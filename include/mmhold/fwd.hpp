@@ -155,18 +155,26 @@ template<class Space>
 class page_cache;  // page_cache.hpp
 // object_bytes.hpp: read_object, write_object
 template<Machine M>
+class hugetlb_pool;  // hugetlb_pool.hpp
+template<Machine M>
+class hugetlb_object;  // hugetlb_object.hpp; and map_hugetlb, map_hugetlb_locked
+template<Machine M>
 struct default_config;  // space_config.hpp
 template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
 // split_folio.hpp: split_folio_at, share_zeroes_at
+enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
 // memory_failure.hpp: memory_failure, soft_offline
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
+// advised_range.hpp: for_each_advised, change_advised_flags
+// guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
+enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
 
 // 7 walk/
@@ -184,6 +192,7 @@ class lockless_walker;  // lockless_walker.hpp
 struct fault_request;  // fault_handler.hpp
 template<class L, Machine M>
 class fault_outcome;  // fault_outcome.hpp
+enum class fatal_signal : std::uint8_t;  // fault_outcome.hpp
 template<Machine M>
 class waitable;  // wait_ticket.hpp
 template<Machine M>
@@ -193,6 +202,7 @@ template<class Space>
 class anonymous;  // anonymous.hpp
 template<class Space>
 class large_folio;  // large_folio.hpp
+// collapse_large.hpp: collapse_large, collapse_large_locked
 template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
@@ -203,6 +213,9 @@ template<Machine M>
 class slow_swap;  // slow_swap.hpp
 template<class Space>
 class present_page;  // present_page.hpp
+class page_answer;   // present_page.hpp
+template<class Space>
+class hugetlb;  // hugetlb.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>

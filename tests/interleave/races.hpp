@@ -67,7 +67,8 @@ inline void add_races_of_rules(mmhold::scenario_book& book) {
     book.add_race(28, "stack growth: exclusive lock, second look", {"race.28_stack_growth"});
     book.add_race(29, "empty table given back against a fault: both locks, second look at the link",
                   {"race.29_empty_table"});
-    book.add_race(30, "mremap against a slow walk: mm lock", {"race.30_mover"});
+    book.add_race(30, "mremap against a slow walk: mm lock",
+                  {"race.30_mover", "pair.gup_unlocked_against_remap"});
     book.add_race(31, "torn 64-bit entry: high before low, low read twice",
                   {"race.31_torn_entry", "race.31_changed_entry"});
 }

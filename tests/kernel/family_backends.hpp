@@ -14,6 +14,7 @@
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/fork.hpp>
 #include <mmhold/space/migrate.hpp>
+#include <mmhold/space/mremap.hpp>
 #include <mmhold/space/swap_out.hpp>
 
 #include <array>
@@ -44,7 +45,14 @@ namespace mmhold_test {
 enum class actor : std::uint8_t { parent, child };
 
 /// How the pages of a script are mapped.
-enum class mapping : std::uint8_t { private_memory, shared_memory, dont_fork, wipe_on_fork };
+enum class mapping : std::uint8_t {
+    private_memory,
+    moved_memory,    ///< private; written elsewhere, then half of it moved here by mremap
+    swapped_memory,  ///< private; the parent's pages go to the swap whenever they may
+    shared_memory,
+    dont_fork,
+    wipe_on_fork,
+};
 
 constexpr std::uint64_t script_pages = 4;
 constexpr int died = -2;    ///< the access was answered by SIGSEGV
@@ -133,11 +141,12 @@ private:
 /// The real thing. Lives in a process of its own, whose child answers over a socket.
 class linux_family {
 public:
-    explicit linux_family(mapping how) {
+    explicit linux_family(mapping how) : how_{how} {
         auto const shared = how == mapping::shared_memory ? MAP_SHARED : MAP_PRIVATE;
         auto* const got = mmap(nullptr, script_pages * 4096, PROT_READ | PROT_WRITE,
                                shared | MAP_ANONYMOUS, -1, 0);
         base_ = static_cast<char*>(got);
+        if (how == mapping::moved_memory) move_here();
         (void)madvise(base_, script_pages * 4096, MADV_NOHUGEPAGE);
         if (how == mapping::dont_fork) (void)madvise(base_, script_pages * 4096, MADV_DONTFORK);
         if (how == mapping::wipe_on_fork)
@@ -148,7 +157,12 @@ public:
     linux_family& operator=(linux_family const&) = delete;
     ~linux_family() { child_exits(); }
 
-    int store(actor who, std::uint64_t page, int value) { return ask(who, {'s', page, value}); }
+    int store(actor who, std::uint64_t page, int value) {
+        auto const done = ask(who, {'s', page, value});
+        auto const alone = who == actor::parent && child_ == 0 && !buffers_.contains(page);
+        if (how_ == mapping::swapped_memory && alone) (void)page_out(who, page);
+        return done;
+    }
     int load(actor who, std::uint64_t page) { return ask(who, {'l', page, 0}); }
     int unmap(actor who, std::uint64_t page) { return ask(who, {'u', page, 0}); }
     int discard(actor who, std::uint64_t page) { return ask(who, {'d', page, 0}); }
@@ -200,6 +214,17 @@ private:
         int value;
     };
 
+    /// The pages at base_ are the second half of a written mapping, whose first half stays elsewhere.
+    void move_here() {
+        constexpr auto bytes = script_pages * 4096;
+        auto* const first = static_cast<char*>(
+            mmap(nullptr, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        (void)madvise(first, 2 * bytes, MADV_NOHUGEPAGE);
+        for (std::uint64_t at = 0; at < 2 * bytes; at += 4096) {
+            *static_cast<char volatile*>(first + at) = 0;
+        }
+        (void)::mremap(first + bytes, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, base_);
+    }
     int ask(actor who, request const& what) {
         if (who == actor::parent) return perform(what);
         int answer = died;
@@ -236,6 +261,7 @@ private:
         }
     }
 
+    mapping how_;
     char* base_{nullptr};
     std::array<int, 2> pipe_{-1, -1};
     std::map<std::uint64_t, std::unique_ptr<fixed_buffer>> buffers_{};
@@ -251,8 +277,12 @@ public:
     using space_type = mmhold::address_space<config>;
     using lock_type = config::lock;
 
-    explicit model_family(mapping how) {
+    explicit model_family(mapping how) : how_{how} {
         parent_.use_swap(disk_);
+        if (how == mapping::moved_memory) {
+            move_here();
+            return;
+        }
         mmhold::mmap_request request{.hint = base, .pages = mmhold::page_count{script_pages}};
         request.flags = mmhold::mmap_flag::fixed;
         if (how == mapping::shared_memory)
@@ -272,6 +302,8 @@ public:
     int store(actor who, std::uint64_t page, int value) {
         if (!touch(who, page, mmhold::access::write)) return died;
         *byte(who, page) = static_cast<std::byte>(value);
+        auto const alone = who == actor::parent && !child_ && !buffers_.contains(page);
+        if (how_ == mapping::swapped_memory && alone) (void)page_out(who, page);
         return 0;
     }
     int load(actor who, std::uint64_t page) {
@@ -307,9 +339,18 @@ public:
         return value;
     }
     int fix(std::uint64_t page) {
+        return pin(page, {mmhold::gup_flag::write, mmhold::gup_flag::longterm}, walk::fast);
+    }
+    /// A long-term pin for reading only, which no system call takes: model only.
+    enum class walk : std::uint8_t { fast, slow };
+    int pin_to_read(std::uint64_t page, walk how) {
+        return pin(page, mmhold::gup_flag::longterm, how);
+    }
+    int pin(std::uint64_t page, mmhold::gup_flags flags, walk how) {
         std::array<mmhold::pfn, 1> out{};
-        mmhold::gup_flags const how{mmhold::gup_flag::write, mmhold::gup_flag::longterm};
-        if (pin_fast(parent_, me_, one(page), how, out).pages != 1) return failed;
+        auto const got = how == walk::fast ? pin_fast(parent_, me_, one(page), flags, out)
+                                           : pin_unlocked(parent_, me_, one(page), flags, out);
+        if (got.pages != 1) return failed;
         if (auto const old = buffers_.find(page); old != buffers_.end()) frames_.unpin(old->second);
         buffers_[page] = out[0];
         return 0;
@@ -336,6 +377,21 @@ public:
 private:
     static constexpr mmhold::virt_addr base{std::uint64_t{16} << 30U};
 
+    /// As in linux_family.
+    void move_here() {
+        using mmhold::mremap_flag;
+        auto const count = mmhold::page_count{script_pages};
+        auto const elsewhere = base.plus_pages(1000);
+        (void)parent_.mmap(me_, {.hint = elsewhere,
+                                 .pages = mmhold::page_count{2 * script_pages},
+                                 .flags = mmhold::mmap_flag::fixed});
+        for (std::uint64_t n = 0; n < 2 * script_pages; ++n) {
+            (void)touch(actor::parent, 1000 + n, mmhold::access::write);
+        }
+        auto const half = *mmhold::page_span::from(elsewhere.plus_pages(script_pages), count);
+        (void)mmhold::mremap(me_, parent_, half, count, {mremap_flag::may_move, mremap_flag::fixed},
+                             base);
+    }
     static int said(mmhold::result<void> const& outcome) { return outcome ? 0 : failed; }
     static mmhold::page_span one(std::uint64_t page) {
         return *mmhold::page_span::from(base.plus_pages(page), mmhold::page_count{1});
@@ -366,6 +422,7 @@ private:
         return frames_.bytes(entry(who, page).target).data();
     }
 
+    mapping how_;
     mmhold::frame_pool<machine> frames_{mmhold::page_count{64}, mmhold::frame_bytes::owned};
     mmhold::memory_swap<machine> disk_{mmhold::page_count{16}, mmhold::frame_bytes::owned};
     config::tables tables_{mmhold::page_count{32}};

@@ -4,12 +4,18 @@
 // made at random. Each runs through real system calls in processes of its own, and through the
 // model; both must say the same.
 //
-// Not here: read-only long-term pins (§9.1 #9 – #14), which only the gup_test driver of a debug
-// kernel can take. The model's are judged in tests/unit/space/fork_test.cpp.
+// What holds for a page that was just written holds as well for one that mremap has moved, and for
+// one that was swapped out: every script on private memory runs on all three, in the kernel as far
+// as it has swap.
+//
+// Read-only long-term pins (§9.1 #9 – #14) only the gup_test driver of a debug kernel can take: they
+// are the model's alone.
 #include "support/catch.hpp"
 #include "support/skip.hpp"
 
 #include "family_backends.hpp"
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <set>
@@ -36,13 +42,43 @@ private:
     std::string text_{};
 };
 
+/// The kinds of memory of one's own.
+constexpr auto private_kinds = {mapping::private_memory, mapping::moved_memory,
+                                mapping::swapped_memory};
+
+/// The script gives `expected` in the model; with private memory, on all kinds of it.
+template<class Script>
+void model_says(std::string const& expected, Script const& script,
+                mapping how = mapping::private_memory) {
+    if (how != mapping::private_memory) {
+        model_family model{how};
+        CHECK(std::string{script(model)} == expected);
+        return;
+    }
+    for (auto const kind : private_kinds) {
+        INFO("memory " << static_cast<int>(kind));
+        model_family model{kind};
+        CHECK(std::string{script(model)} == expected);
+    }
+}
+
 /// The script gives `expected` in both worlds.
 template<class Script>
 void both_say(std::string const& expected, Script const& script,
               mapping how = mapping::private_memory) {
-    model_family model{how};
-    CHECK(std::string{script(model)} == expected);
+    model_says(expected, script, how);
     CHECK(in_a_process(how, script) == expected);
+    if (how != mapping::private_memory) return;
+    CHECK(in_a_process(mapping::moved_memory, script) == expected);
+    if (kernel_has_swap()) CHECK(in_a_process(mapping::swapped_memory, script) == expected);
+}
+
+/// The same with memory that was never written to.
+template<class Script>
+void both_say_untouched(std::string const& expected, Script const& script) {
+    model_family model{mapping::private_memory};
+    CHECK(std::string{script(model)} == expected);
+    CHECK(in_a_process(mapping::private_memory, script) == expected);
 }
 
 }  // namespace
@@ -62,7 +98,7 @@ TEST_CASE("9.1 #1: neither sees what the other writes after fork") {
 }
 
 TEST_CASE("9.1 #1: a page nobody has touched is zero for both, and each writes its own") {
-    both_say("0 0 5 6", [](auto& family) {
+    both_say_untouched("0 0 5 6", [](auto& family) {
         seen s;
         s << family.load(parent, 0);
         family.fork();
@@ -174,7 +210,7 @@ TEST_CASE("8.5: without fork a plain reference shows later writes") {
 }
 
 TEST_CASE("8.5: a spliced zero page stays zero") {
-    both_say("0 0 5", [](auto& family) {
+    both_say_untouched("0 0 5", [](auto& family) {
         seen s;
         s << family.load(parent, 0);
         family.splice(parent, 0);
@@ -260,9 +296,48 @@ TEST_CASE("9.1 #8: with a fixed buffer the parent keeps the page at fork") {
     });
 }
 
+TEST_CASE(
+    "9.1 #9 to #14: a page pinned for reading is the page its owner writes to, on any memory") {
+    for (auto const how : {model_family::walk::fast, model_family::walk::slow}) {
+        INFO("walk " << static_cast<int>(how));
+        // Shared with a child; shared with one that is gone; exclusive, but mapped read-only before.
+        model_says("0 1 2 1", [how](auto& family) {
+            family.store(parent, 0, 1);
+            family.fork();
+            seen s;
+            s << family.pin_to_read(0, how) << family.device_reads(0);
+            family.store(parent, 0, 2);
+            s << family.device_reads(0) << family.load(child, 0);
+            return s;
+        });
+        model_says("0 2", [how](auto& family) {
+            family.store(parent, 0, 1);
+            family.fork();
+            family.child_exits();
+            seen s;
+            s << family.pin_to_read(0, how);
+            family.store(parent, 0, 2);
+            s << family.device_reads(0);
+            return s;
+        });
+        model_says("0 2 2 1", [how](auto& family) {
+            family.store(parent, 0, 1);
+            family.protect(parent, 0);
+            seen s;
+            s << family.pin_to_read(0, how);
+            family.store(parent, 0, 2);
+            s << family.device_reads(0);
+            family.fork();
+            family.store(child, 0, 1);
+            s << family.load(parent, 0) << family.load(child, 0);
+            return s;
+        });
+    }
+}
+
 TEST_CASE("8.5: the zero page is replaced when it becomes a fixed buffer") {
     if (!kernel_has_io_uring()) return skip("io_uring is not available");
-    both_say("0 0 0 5", [](auto& family) {
+    both_say_untouched("0 0 0 5", [](auto& family) {
         seen s;
         s << family.load(parent, 0) << family.fix(0) << family.device_reads(0);
         family.store(parent, 0, 5);
@@ -353,10 +428,13 @@ TEST_CASE("11.3: scripts made at random say the same in both worlds") {
     auto const kinds = kernel_has_io_uring() ? 14U : 11U;
     for (int round = 0; round < 400; ++round) {
         auto const script = random_script(random, 40, kinds);
-        auto const how = round % 4 == 3 ? mapping::shared_memory : mapping::private_memory;
+        constexpr std::array kinds_of_memory{mapping::private_memory, mapping::moved_memory,
+                                             mapping::private_memory, mapping::shared_memory};
+        auto const how = kinds_of_memory[static_cast<std::size_t>(round % 4)];
         model_family model{how};
         auto const model_says = run(model, script);
-        auto const linux_says = in_a_process(how, [&](auto& family) { return run(family, script); });
+        auto const linux_says =
+            in_a_process(how, [&](auto& family) { return run(family, script); });
         INFO("script " << round);
         REQUIRE(model_says == linux_says);
     }

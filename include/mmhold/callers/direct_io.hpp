@@ -6,6 +6,11 @@
 //   variant   pin_user_pages_fast, WRITE for a read of the file (which writes memory)
 //   result    all bytes, or bad_address for the whole call – although what lies before the bad page
 //             has been moved by then: the device was given those pages before the next ones failed
+//   blocks    the length is judged first; only then are pages pinned. What was pinned goes to the
+//             device in whole blocks. Memory that is not aligned to a block: in 6.18 who splits a
+//             request finds out, and one that lies in a single page is not split; the same across
+//             pages is invalid (measured on 6.18, for a file that lies in one extent: several are
+//             judged one after the other). Kernels up to 6.17 look before they pin.
 
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/gup/gup_fast.hpp>
@@ -31,7 +36,9 @@ constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
                                           std::uint64_t block_bytes, gup_flags flags, Move move) {
     if (!in_user_space(memory, mm.limits().end)) return errc::bad_address;
     if (memory.bytes == 0) return std::uint64_t{0};
-    if ((memory.start.value | memory.bytes) % block_bytes != 0) return errc::invalid_argument;
+    auto const misaligned = memory.start.value % block_bytes != 0;
+    if (memory.bytes % block_bytes != 0) return errc::invalid_argument;
+    if (misaligned && P::direct_io_looks_first) return errc::invalid_argument;
     std::array<pfn, 16> out{};
     std::uint64_t done = 0;
     while (done < memory.bytes) {
@@ -41,7 +48,10 @@ constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
         auto const got = pin_fast<P>(mm, me, at, wanted, flags, out);
         if (got.pages == 0) return errc::bad_address;
         pinned held{mm.frames(), std::span{out}.first(got.pages), holding::pin};
-        auto const there = std::min(memory.bytes - done, got.pages * page_size - at.offset());
+        auto there = std::min(memory.bytes - done, got.pages * page_size - at.offset());
+        there -= there % block_bytes;
+        if (there == 0) return errc::bad_address;  // less than a block in front of the bad page
+        if (misaligned && at.offset() + there > page_size) return errc::invalid_argument;
         move(held.pages(), at.offset(), done, there);
         if (flags.has(gup_flag::write)) held.release_dirty();
         done += there;
@@ -52,8 +62,9 @@ constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
 }  // namespace detail
 
 /// A read from a file: the device's bytes `file` come to lie at `at`. Answers their number. Errors:
-/// invalid_argument – address or length is not a multiple of `block_bytes`; bad_address – not user
-/// space, or some page cannot be written: then the pages before it have been written all the same.
+/// invalid_argument – the length is not a multiple of `block_bytes`, or the address is not and the
+/// memory does not lie in one page; bad_address – not user space, or some page cannot be written:
+/// then the blocks before it have been written all the same.
 ///
 /// Mm lock: not held by the caller; taken only for pages that the fast walk cannot pin. May sleep.
 template<GupProfile P = linux_6_18, class Space, class Cpu>

@@ -49,8 +49,8 @@ public:
     /// The same for a fault that has been located already. Mm lock: held shared.
     constexpr outcome answer(fault_site const& site, cpu_type& me) {
         auto const present = present_.answer(site, me);
-        auto const done = present ? *present : fill(site, me);
-        return done ? outcome::installed() : outcome::failed(done.error());
+        auto const done = present ? *present : page_answer{fill(site, me)};
+        return done.template outcome<outcome>();
     }
 
 private:

@@ -4,6 +4,7 @@
 // copy_on_write – a write (or a pin that must not be surprised by a later write) meets a page
 // that is present and read-only. The rules of do_wp_page, gup-semantics §4.3:
 //
+//   leaf that crosses its vma      split
 //   zero page                      copy, always
 //   large zero folio               a large folio in its place; if there is none: split, copy
 //   shared mapping                 nothing to copy: make the entry writable, mark the page dirty
@@ -27,6 +28,7 @@
 #include <mmhold/fault/install.hpp>
 #include <mmhold/fault/large_folio.hpp>
 #include <mmhold/paging/page_format.hpp>
+#include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -84,6 +86,8 @@ private:
                                           page_entry const& leaf, pfn page) const noexcept {
         auto const& frames = space_.frames();
         auto const level = entry.level();
+        // The vma was split under the leaf (mlock): Linux splits the leaf with it.
+        if (crosses<format>(site.at, level, site.area->span)) return verdict::split_first;
         if (site.area->flags.has(vma_flag::shared)) return verdict::reuse;
         if (frames.is_zero(page)) return level == 0 ? verdict::copy : verdict::large_zeroes;
         if (leaf.special || !frames.contains(page)) return verdict::hopeless;

@@ -8,6 +8,7 @@
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/fault/file_backed.hpp>
+#include <mmhold/fault/hugetlb.hpp>
 #include <mmhold/fault/present_page.hpp>
 #include <mmhold/fault/swap_wait.hpp>
 #include <mmhold/fault/userfault.hpp>
@@ -23,12 +24,12 @@ namespace mmhold {
 /// The page-fault entry of an address space (handle_mm_fault): finds the vma and lets the right
 /// handler answer.
 ///
-/// By the vma's source, if it has one: userfault, blocking, custom_source. Else by its object, if
-/// it has one: file_backed. Else by its kind: anonymous memory, heap, stack, and shared memory
-/// without a file: anonymous. Every other kind – vdso and vvar, files without an object – and
-/// device memory (io, pfnmap) whose driver has named no source (special.hpp): what is mapped is
+/// By the vma's source, if it has one: userfault, blocking, custom_source, hugetlb. Else by its
+/// object, if it has one: file_backed. Else by its kind: anonymous memory, heap, stack, and shared
+/// memory without a file: anonymous. Every other kind – vdso and vvar, files without an object –
+/// and device memory (io, pfnmap) whose driver has named no source (special.hpp): what is mapped is
 /// handled like any present page (a write to a private vdso page makes a copy), but nothing new is
-/// mapped: bad_address. hugetlb: bad_address always.
+/// mapped: bad_address. hugetlb without a hugetlb_object: bad_address always.
 ///
 /// A fault with fault_flag::user is checked against the vma's permissions (permitted_by_vma);
 /// without, the caller has done so, or may overrule them. What is on a slow swap device is waited
@@ -48,20 +49,20 @@ public:
           present_{space},
           anonymous_{space},
           blocking_{space},
-          file_backed_{space} {}
+          file_backed_{space},
+          hugetlb_{space} {}
 
     /// As FaultHandler says; outcomes are those of the handler in charge. No vma, or an access
     /// that is not permitted: failed with bad_address.
     constexpr outcome handle(fault_request const& request, lock_authority<lock_type>& authority,
                              cpu_type& me) {
         auto const site = locate_fault(space_, request, authority, me);
-        if (!site) return outcome::failed(site.error());
+        if (!site) return outcome::failed(site.error(), fatal_signal::segmentation);
         auto const& area = *site->area;
         auto const by_user = site->flags.has(fault_flag::user);
         if (by_user && !permitted_by_vma(area, site->flags)) {
-            return outcome::failed(errc::bad_address);
+            return outcome::failed(errc::bad_address, fatal_signal::segmentation);
         }
-        if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
         using wait = swap_wait<Space>;
         auto swapped = wait{space_}.before(*site, authority, me);
         if (swapped.what == wait::verdict::answered) return std::move(swapped.now);
@@ -77,11 +78,11 @@ private:
                               cpu_type& me) {
         auto const& area = *site.area;
         if (area.source != nullptr) return ask(*area.source, site, authority, me);
+        if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
         if (area.object != nullptr) return file_backed_.answer(site, authority, me);
         if (starts_out_zero(area)) return anonymous_.answer(site, me);
         auto const present = present_.answer(site, me);
-        if (present && *present) return outcome::installed();
-        return outcome::failed(present ? present->error() : errc::bad_address);
+        return present ? present->template outcome<outcome>() : outcome::failed(errc::bad_address);
     }
 
     [[nodiscard]] static constexpr bool starts_out_zero(vma const& area) noexcept {
@@ -108,6 +109,11 @@ private:
             case source_kind::blocking: return blocking_.answer(site, authority, me);
             case source_kind::custom:
                 return static_cast<custom_source<Space>&>(source).answer(site, authority, me);
+            case source_kind::hugetlb: {
+                auto& object = static_cast<hugetlb_object<machine>&>(source);
+                auto const done = hugetlb_.answer(site, object, me);
+                return done ? outcome::installed() : outcome::failed(done.error());
+            }
         }
         return outcome::failed(errc::bad_address);
     }
@@ -117,6 +123,7 @@ private:
     anonymous<Space> anonymous_;
     blocking<Space> blocking_;
     file_backed<Space> file_backed_;
+    hugetlb<Space> hugetlb_;
 };
 
 static_assert(FaultHandler<dispatch<detail::constexpr_space>, detail::constexpr_space::lock_type>);

@@ -193,7 +193,7 @@ public:
             return file_backed<Space>{space_}.answer(site, authority, me);
         }
         if (!present) return ask_pager(site, authority, me);
-        return *present ? outcome::installed() : outcome::failed(present->error());
+        return present->template outcome<outcome>();
     }
 
     // ---- the pager ------------------------------------------------------------------------------

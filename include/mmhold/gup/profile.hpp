@@ -38,6 +38,9 @@ concept GupProfile = requires {
     } -> std::convertible_to<bool>;  // look at signals between wait and relock?
     { P::fast_recheck_table } -> std::convertible_to<bool>;  // gup_fast re-reads the PMD too (6.1+)
     { P::on_fast_wrap } -> std::convertible_to<fast_wrap>;
+    {
+        P::direct_io_looks_first
+    } -> std::convertible_to<bool>;  // O_DIRECT: at the alignment, before it pins? (to 6.17)
 };
 
 /// Linux 6.18, the default: gup-semantics §2.3, §2.4, §5.
@@ -49,6 +52,7 @@ struct linux_6_18 {
     static constexpr bool signals_before_relock = true;
     static constexpr bool fast_recheck_table = true;
     static constexpr auto on_fast_wrap = fast_wrap::overflow;
+    static constexpr bool direct_io_looks_first = false;
 };
 
 /// The RFC of 26 Sep 2014 as it was merged for 4.0 and stayed until 5.6 (gup-semantics §0, §2.4
@@ -62,6 +66,7 @@ struct rfc_2014 {
     static constexpr bool signals_before_relock = false;
     static constexpr bool fast_recheck_table = false;
     static constexpr auto on_fast_wrap = fast_wrap::zero_pages;
+    static constexpr bool direct_io_looks_first = true;
 };
 
 static_assert(GupProfile<linux_6_18>);

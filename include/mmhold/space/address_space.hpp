@@ -315,8 +315,8 @@ public:
         return mapped == span ? errc::ok : errc::no_memory;
     }
 
-    /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
-    /// mapping whose pages must stay (locked, device memory), those above it are left alone;
+    /// madvise(MADV_DONTNEED): the pages go, mappings and guards stay. Errors: invalid_argument – a
+    /// mapping whose pages must stay (discarded_part), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
     constexpr result<void> dontneed(cpu_type& me, page_span span) {
         return under_shared_lock<result<void>>(
@@ -333,8 +333,9 @@ public:
             auto const part = detail::common_pages(map[index].span, span);
             if (part.start() != at) hole = true;
             if (part.empty()) break;
-            if (!can_be_discarded(map[index])) return errc::invalid_argument;
-            if (auto const done = drop_pages(me, part); !done) return done;
+            auto const gone = discarded_part(map[index], part);
+            if (!gone) return gone.error();
+            if (auto const done = drop_pages(me, *gone, guard_markers::stay); !done) return done;
             at = part.end();
         }
         return hole ? errc::no_memory : errc::ok;
@@ -447,10 +448,11 @@ private:
     }
 
     /// Empty tables go as well, if the range is at least one table's: PT_RECLAIM.
-    constexpr result<void> drop_pages(cpu_type& me, page_span span) {
+    constexpr result<void> drop_pages(cpu_type& me, page_span span,
+                                      guard_markers guards = guard_markers::go) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
         unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay};
+                                           large ? empty_tables::go : empty_tables::stay, guards};
         return table_.unmap(me, span, gone, flush());
     }
 

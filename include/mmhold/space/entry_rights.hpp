@@ -20,6 +20,8 @@ template<Machine M>
     if (area.flags.has(vma_flag::shared)) {
         return entry.dirty || !area.flags.has(vma_flag::dirty_tracked);
     }
+    // Measured on 6.18: a private page of hugetlb waits for the next write.
+    if (area.flags.has(vma_flag::hugetlb)) return false;
     if (entry.special || !frames.contains(entry.target)) return false;
     return frames.kind(entry.target) == frame_kind::anonymous && frames.exclusive(entry.target);
 }

@@ -24,7 +24,8 @@
 // are no longer exclusive, and the next write takes them back or copies them.
 //
 // Objects   (files, shared memory: page_cache.hpp) show the child their pages when it faults, so
-//           entries of such pages are not copied; what a private mapping has made its own is. An
+//           entries of such pages are not copied; what a private mapping has made its own is. The
+//           same for hugetlb, where a copy is a whole page from its pool. An
 //           object may be truncated meanwhile: it knows the child's mapping before the first entry
 //           is copied, and comes to the parent's first.
 //
@@ -38,6 +39,7 @@
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -83,19 +85,22 @@ public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
     using guard = typename Space::table_type::tree_type::guard;
+    using hugetlb_type = hugetlb_object<typename Space::machine>;
 
     constexpr entry_copier(cpu_type& me, Space& parent, Space& child) noexcept
         : me_{me}, parent_{parent}, child_{child}, may_have_pins_{parent.has_pinned()} {}
     entry_copier(entry_copier const&) = delete;
     entry_copier& operator=(entry_copier const&) = delete;
     constexpr ~entry_copier() {
-        if (spare_) child_.frames().put(*spare_);
+        if (spare_) child_.frames().put(*spare_, spare_pages_);
     }
 
     /// Everything mapped in `area`, a vma of both spaces, which names `source` in the child. Error:
     /// no_memory, not_supported (a leaf that cannot be split); some entries are copied then.
     constexpr result<void> copy(vma const& area, fault_source const* source) {
         keep_uffd_wp_ = source != nullptr;
+        auto const hugetlb = area.flags.has(vma_flag::hugetlb) && area.source != nullptr;
+        hugetlb_ = hugetlb ? static_cast<hugetlb_type*>(area.source) : nullptr;
         auto const& tree = parent_.table().tree();
         auto const each = [&](guard& from, unsigned index, virt_addr at, page_entry const& entry) {
             return copy_entry(area, from, index, at, entry);
@@ -117,6 +122,7 @@ private:
         nothing,
         table,
         page,
+        hugetlb_page,
         smaller_leaves,
         slot_reference,  // cannot be had
     };
@@ -136,8 +142,11 @@ private:
             return child_.table().tree().lock_at(me_, at, level_, if_absent::create).error();
         }
         if (what == missing::slot_reference) return errc::no_memory;
-        auto const page = child_.frames().allocate(frame_kind::anonymous);
+        auto const page = what == missing::hugetlb_page
+                              ? hugetlb_->take_private(&child_)
+                              : child_.frames().allocate(frame_kind::anonymous);
         if (page) spare_ = *page;
+        spare_pages_ = what == missing::hugetlb_page ? hugetlb_pages : 1;
         return page.error();
     }
 
@@ -153,8 +162,9 @@ private:
         }
         if (entry.is_marker()) return copy_marker(from, index, entry);
         if (must_copy(area, entry)) {
-            if (level != 0) return need(missing::smaller_leaves, level);
-            if (!spare_) return need(missing::page, level);
+            auto const whole = hugetlb_ != nullptr;
+            if (level != 0 && !whole) return need(missing::smaller_leaves, level);
+            if (!spare_) return need(whole ? missing::hugetlb_page : missing::page, level);
             return put(index, copy_page(area, entry));
         }
         return put(index, share(area, from, index, at, entry));
@@ -178,7 +188,8 @@ private:
     }
     [[nodiscard]] constexpr bool is_objects_page(vma const& area,
                                                  page_entry const& entry) const noexcept {
-        if (area.object == nullptr || !entry.is_leaf() || !is_counted(entry)) return false;
+        auto const has_object = area.object != nullptr || hugetlb_ != nullptr;
+        if (!has_object || !entry.is_leaf() || !is_counted(entry)) return false;
         return parent_.frames().kind(entry.target) != frame_kind::anonymous;
     }
     [[nodiscard]] constexpr bool is_own_page(vma const& area,
@@ -196,9 +207,11 @@ private:
     constexpr page_entry copy_page(vma const& area, page_entry const& old) {
         auto& frames = child_.frames();
         auto const fresh = *std::exchange(spare_, std::nullopt);
-        frames.set_exclusive(fresh);
-        auto const to = frames.bytes(fresh);
-        if (!to.empty()) std::ranges::copy(frames.bytes(old.target), to.begin());
+        for (std::uint64_t i = 0; i < spare_pages_; ++i) {
+            frames.set_exclusive(fresh.plus(i));
+            auto const to = frames.bytes(fresh.plus(i));
+            if (!to.empty()) std::ranges::copy(frames.bytes(old.target.plus(i)), to.begin());
+        }
         auto leaf = for_child(old);
         leaf.target = fresh;
         leaf.dirty = true;
@@ -249,6 +262,8 @@ private:
     missing missing_{missing::nothing};
     unsigned level_{0};            // of what is missing
     std::optional<pfn> spare_{};   // for the next copy
+    std::uint64_t spare_pages_{1};
+    hugetlb_type* hugetlb_{nullptr};  // what the vma shows, if it is hugetlb
     std::optional<guard> into_{};  // the child's table, while the parent's is visited
     changed_range changed_{};
 };

@@ -25,8 +25,9 @@ enum class frame_attribute : std::uint8_t {
     secret = 4,              ///< memfd_secret: the lockless walk may not take it
     shmem = 8,               ///< a page-cache page of shared memory, not of a file system
     truncated = 16,          ///< a page-cache page whose file let go of it (mapping == NULL)
-    hwpoison = 32,           ///< its memory is broken: contents lost, out of use once it is freed
-    offlined = 64,           ///< its memory is suspect: out of use once it is freed
+    hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
+    hwpoison = 64,           ///< its memory is broken: contents lost, out of use once it is freed
+    offlined = 128,          ///< its memory is suspect: out of use once it is freed
 };
 using frame_attributes = flag_set<frame_attribute>;
 

@@ -122,6 +122,20 @@ public:
         remove_bits(head_index(page), detail::frame_state::with(set));
     }
 
+    /// A frozen folio that nobody maps begins a new life as `kind`: neither dirty nor accessed,
+    /// without attributes, none of its pages exclusive. Its order stays.
+    constexpr void renew(pfn page, frame_kind kind) noexcept {
+        auto const head = head_index(page);
+        auto const order = order_at(head);
+        M::expect(frames_[head].references.load(relaxed) == 0, "renew: the folio is not frozen");
+        M::expect(frames_[head].mappings.load(relaxed) == 0, "renew: the folio is mapped");
+        for (std::uint32_t behind = 0; behind < std::uint32_t{1} << order; ++behind) {
+            auto& one = frames_[head + behind];
+            one.state.store(detail::frame_state::make(kind, behind == 0 ? order : 0), relaxed);
+            one.generation.store(one.generation.load(relaxed) + 1, relaxed);
+        }
+    }
+
     /// Page table entries map `n` more pages of the folio; n fewer; how many do. Whoever changes an
     /// entry changes the count with it, under the same page table lock. With the entry goes a
     /// reference per page: have it before the first, give it back after the second.

@@ -53,7 +53,7 @@ public:
 
     /// May `request` be mapped, and where? Afterwards remove() of that place and add() cannot fail.
     /// Errors: as check_mmap_request() and place_mapping(); no_memory for too many vmas;
-    /// invalid_argument where it would split an unsplittable one.
+    /// invalid_argument – it would cut through a page of hugetlb, or what is unsplittable.
     [[nodiscard]] constexpr result<page_span> prepare_add(mmap_request const& request) {
         if (auto const refused = check_mmap_request(request, limits_.end); refused != errc::ok) {
             return refused;
@@ -74,8 +74,9 @@ public:
         M::expect(added.has_value(), "layout: a mapping was added without being prepared");
     }
 
-    /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, or not all user space;
-    /// or it would split what is unsplittable; no_memory – one vma would become two too many.
+    /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, not all user space, or
+    /// it would cut through a page of hugetlb, or what is unsplittable; no_memory – one vma would
+    /// become two too many.
     [[nodiscard]] constexpr result<void> prepare_remove(page_span span) {
         if (span.empty() || span.end() > limits_.end) return errc::invalid_argument;
         if (cuts_the_unsplittable(span)) return errc::invalid_argument;
@@ -98,8 +99,9 @@ public:
 
     /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
     /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
-    /// the mapping can never have these rights (Linux: EACCES); invalid_argument – only a part of
-    /// what is unsplittable would have them (measured on 6.18, in this order).
+    /// the mapping can never have these rights (Linux: EACCES); invalid_argument – it would cut
+    /// through a page of hugetlb, or only a part of what is unsplittable would have them (measured
+    /// on 6.18, in this order).
     [[nodiscard]] constexpr result<rights_change> prepare_protect(
         page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
         auto const index = map_.find(span.start());
@@ -111,9 +113,10 @@ public:
         step.part.pkey = pkey.value_or(whole.pkey);
         step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
         if (!step.changes) return step;
+        if (cuts_the_unsplittable(step.part.span)) return errc::invalid_argument;
+        step.part.flags = with_account(step.part);
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
-        if (cuts != 0 && whole.flags.has(vma_flag::unsplittable)) return errc::invalid_argument;
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
         if (auto const room = map_.reserve(cuts); !room) return room.error();
         return step;
@@ -143,6 +146,11 @@ public:
         change_each(span, [source](vma& area) { area.source = source; });
     }
 
+    /// All vmas in `span` lose the flags `gone` and get `fresh`. Prepared by prepare_source().
+    constexpr void change_flags(page_span span, vma_flags gone, vma_flags fresh) noexcept {
+        change_each(span, [=](vma& area) { area.flags = area.flags.without(gone) | fresh; });
+    }
+
     /// Marks the vmas in `span` as locked, or not locked any more, as mlock and munlock do: all but
     /// those whose pages no one could take away. Prepared by prepare_source().
     constexpr void set_locked(page_span span, mark_locked how) noexcept {
@@ -156,6 +164,11 @@ public:
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
     [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
 
+    /// The vma at `index` grows down to `start`; nothing is mapped in between.
+    constexpr void grow_down(std::size_t index, virt_addr start) noexcept {
+        map_.extend_down(index, start);
+    }
+
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 
@@ -168,10 +181,14 @@ private:
         auto const index = map_.find(at);
         return index != vma_map<M>::npos && map_[index].span.start() != at;
     }
-    // Would the ends of `span` cut a vma that may not be?
+    // Would a cut at an end of `span` go through a page of hugetlb, or a vma that may not be cut?
     [[nodiscard]] constexpr bool cuts_the_unsplittable(page_span span) const noexcept {
-        auto const stays_whole = [&](virt_addr at) {
-            return is_inside_a_vma(at) && map_[map_.find(at)].flags.has(vma_flag::unsplittable);
+        auto const stays_whole = [this](virt_addr at) {
+            auto const index = map_.find(at);
+            if (index == vma_map<M>::npos || map_[index].span.start() == at) return false;
+            auto const& flags = map_[index].flags;
+            return flags.has(vma_flag::unsplittable) ||
+                   (flags.has(vma_flag::hugetlb) && !is_hugetlb_border(at));
         };
         return stays_whole(span.start()) || stays_whole(span.end());
     }

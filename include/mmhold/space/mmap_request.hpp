@@ -82,6 +82,7 @@ struct mmap_request {
     area.file_page = request.file_page;
     area.moved_by = request.moved_by;
     area.name = request.name;
+    area.flags = with_account(area);
     return area;
 }
 

@@ -26,6 +26,8 @@
 // userfault  serves addresses: the new mapping is an ordinary one, and its pages are not
 //            write-protected for userfaultfd any more, unless the heir says otherwise. What grows
 //            in place is watched in its new part, too.
+// hugetlb    Lengths are rounded up to whole pages of it, places must be borders of them, and it
+//            neither grows nor leaves its old mapping behind: invalid_argument.
 // merging    Pages of one's own that were written keep their distance (vma::moved_by).
 
 #include <mmhold/lock/held.hpp>
@@ -99,6 +101,12 @@ public:
           heir_{heir} {}
 
     constexpr result<virt_addr> run(page_span old, std::uint64_t pages, virt_addr to) {
+        if (auto const first = find(old.start()); first && first->flags.has(vma_flag::hugetlb)) {
+            auto const whole = page_span::from(old.start(), in_whole_leaves(old.pages()));
+            pages = in_whole_leaves(pages).value;
+            if (!whole || refuses_hugetlb(*whole, pages, to)) return errc::invalid_argument;
+            old = *whole;
+        }
         if (auto const refused = check(old, pages, to); refused != errc::ok) return refused;
         if (flags_.has(mremap_flag::fixed) && pages == old.pages()) return move_all(old, to);
         auto const area = find(old.start());
@@ -129,6 +137,16 @@ private:
         auto const& map = layout_.map();
         auto const index = map.find(at);
         return index == map.npos ? std::nullopt : std::optional{map[index]};
+    }
+
+    [[nodiscard]] static constexpr page_count in_whole_leaves(std::uint64_t pages) noexcept {
+        return page_count{(pages + hugetlb_pages - 1) / hugetlb_pages * hugetlb_pages};
+    }
+    [[nodiscard]] constexpr bool refuses_hugetlb(page_span old, std::uint64_t pages,
+                                                 virt_addr to) const noexcept {
+        auto const bad_place = names_a_place() && !is_hugetlb_border(to);
+        return !is_hugetlb_border(old.start()) || bad_place || pages > old.pages() ||
+               flags_.has(mremap_flag::dont_unmap);
     }
 
     /// What no layout could make legal, and the number of mappings.

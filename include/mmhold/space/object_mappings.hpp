@@ -129,7 +129,7 @@ public:
     /// owner's lock is held; no mm lock is needed. `copies`: what to do with private ones.
     constexpr void unmap(cpu_type& me, page_range range, private_copies copies) {
         for_each_part(range, [&](Space& space, page_span part) {
-            unmapped_pages<Space> gone{space, me, empty_tables::stay};
+            unmapped_pages<Space> gone{space, me, empty_tables::stay, guard_markers::stay};
             if (copies == private_copies::stay) return take_own_pages(space, me, part, gone);
             auto const done = space.table().unmap(me, part, gone, space.flush());
             machine::expect(done.has_value(), "an object is mapped by a leaf larger than a page");

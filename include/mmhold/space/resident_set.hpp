@@ -9,8 +9,8 @@
 
 namespace mmhold {
 
-/// How many pages an address space has mapped (VmRSS), by what they are. The zero page and pages
-/// without a frame do not count.
+/// How many pages an address space has mapped (VmRSS), by what they are. The zero page, pages
+/// without a frame and those of hugetlb do not count.
 struct resident_pages {
     std::uint64_t anonymous{0};  ///< RssAnon
     std::uint64_t file{0};       ///< RssFile
@@ -36,11 +36,13 @@ public:
 
     /// `pages` more pages of this kind are mapped.
     constexpr void add(frame_kind kind, frame_attributes attributes, std::uint64_t pages) noexcept {
+        if (attributes.has(frame_attribute::hugetlb)) return;
         (void)counter(kind, attributes).fetch_add(pages, relaxed);
     }
     /// As many fewer.
     constexpr void remove(frame_kind kind, frame_attributes attributes,
                           std::uint64_t pages) noexcept {
+        if (attributes.has(frame_attribute::hugetlb)) return;
         auto const before = counter(kind, attributes).fetch_sub(pages, relaxed);
         M::expect(before >= pages, "resident_set: more pages were unmapped than mapped");
     }

@@ -8,6 +8,7 @@
 //           frees (gup-semantics §6.1, §6.2 #14). page_table::unmap keeps that order.
 
 #include <mmhold/paging/page_format.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/vocab/address.hpp>
 
 #include <array>
@@ -22,6 +23,12 @@ enum class empty_tables : std::uint8_t {
     go,    ///< they are retired at once (PT_RECLAIM)
 };
 
+/// What becomes of guard markers, which outlive the pages of a mapping but not the mapping.
+enum class guard_markers : std::uint8_t {
+    go,    ///< the mapping goes, too
+    stay,  ///< only the pages go (MADV_DONTNEED, truncation; measured on 6.18)
+};
+
 /// The sink of every unmapping in an address_space: up to 64 entries at a time. Used by one actor.
 template<class Space>
 class unmapped_pages {
@@ -30,8 +37,9 @@ public:
     using cpu_type = typename Space::cpu_type;
 
     /// For pages of `space`, unmapped by `me`, both of which outlive it.
-    constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables) noexcept
-        : space_{space}, me_{me}, tables_{tables} {}
+    constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables,
+                             guard_markers guards = guard_markers::go) noexcept
+        : space_{space}, me_{me}, tables_{tables}, guards_{guards} {}
     unmapped_pages(unmapped_pages const&) = delete;
     unmapped_pages& operator=(unmapped_pages const&) = delete;
     constexpr ~unmapped_pages() = default;
@@ -41,6 +49,10 @@ public:
         auto const pages = entry_pages<format>(level);
         if (space_.note_unmapped(removed, pages)) notes_[used_++] = {removed.target, pages};
         if (tables_ == empty_tables::go && level == 0) note_table(entry_start<format>(at, 1));
+    }
+    /// Is it none of our business?
+    [[nodiscard]] constexpr bool keeps(page_entry const& entry) const noexcept {
+        return guards_ == guard_markers::stay && is_guard(entry);
     }
     /// Is there no room for one more?
     [[nodiscard]] constexpr bool full() const noexcept {
@@ -74,6 +86,7 @@ private:
     Space& space_;
     cpu_type& me_;
     empty_tables tables_;
+    guard_markers guards_;
     std::size_t used_{0};
     std::size_t tables_used_{0};
     std::array<note, 64> notes_{};

@@ -5,35 +5,8 @@ namespace oracle {
 
 using namespace parity;
 
-std::vector<deviation> known_deviations() {
-    return {
-        {.name = "a load right below a stack",
-         .lines = {"map of=stack prot=rw at=5 bytes=4096", "tw at=5 bytes=8", "tr at=4 bytes=8"},
-         .linux_says = "8",
-         .model_says = "SIGSEGV/1 after 0",
-         .differs_in = "result, signal, bytes read, presence, memory, minor faults",
-         .reason = "stacks do not grow",
-         .section = "4.6"},
-        {.name = "O_DIRECT with memory that is not aligned to the block",
-         .lines = {"map of=own prot=rw at=0 bytes=4096", "tw at=0 bytes=4096",
-                   "DR at=0+1 bytes=512"},
-         .linux_says = "512",
-         .model_says = "EINVAL",
-         .differs_in = "result, memory",
-         .reason = "6.18 leaves the memory's alignment to the driver, so the answer depends on how "
-                   "pages happen to lie in physical memory; the model keeps the documented rule",
-         .section = "8.3",
-         .everywhere = false},
-        {.name = "O_DIRECT with such memory that is not mapped",
-         .lines = {"DR at=0+1 bytes=512"},
-         .linux_says = "EFAULT",
-         .model_says = "EINVAL",
-         .differs_in = "result",
-         .reason = "the same: Linux pins before it looks at the alignment",
-         .section = "8.3",
-         .everywhere = false},
-    };
-}
+/// None are left. The last were stacks that did not grow, and O_DIRECT's look at alignment.
+std::vector<deviation> known_deviations() { return {}; }
 
 std::string still_deviates(deviation const& known, surroundings const& where,
                            std::string const& folder) {

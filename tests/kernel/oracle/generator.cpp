@@ -96,7 +96,7 @@ void generator::add_target(step& one) {
     one.to_bytes = one_in(2) ? one.bytes : (1 + below(5)) * page_bytes;
     if (one_in(8)) one.bytes = 0;  // of a shared mapping: it is mapped once more
     if (one_in(20)) one.to += 1 + below(page_bytes - 1);
-    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(40);
+    if (one_in(20)) one.to_bytes = one_in(2) ? 0 : ~std::uint64_t{0} >> below(16);
 }
 
 step generator::call() {
@@ -115,8 +115,10 @@ step generator::call() {
         case op::policy: one.at = page + below(page_bytes), one.bytes = 4; return one;
         case op::direct_read:
         case op::direct_write:
+            // Odd lengths, and odd places across pages, are judged extent by extent of the file.
             one.at = page + (one_in(2) ? 512 * below(8) : 0);
             one.bytes = 512 * (1 + below(one_in(2) ? 8 : 40));
+            if (one_in(8)) one.at = page + 1 + below(511), one.bytes = 512 * (1 + below(7));
             return one;
         case op::populate_read:
         case op::populate_write: one.at = page, one.bytes = some_length(); return one;
@@ -152,14 +154,9 @@ void generator::spoil(step& one) {
         case 1: one.bytes = 0; return;
         default: break;
     }
-    auto const direct = one.what == op::direct_read || one.what == op::direct_write;
     if (changes_layout) {
         one.at += 1 + below(page_bytes - 1);
-    } else if (direct) {
-        // Of the memory's alignment the driver decides (deviations.cpp), of a length's the file
-        // system, and not always in the same way: it may look at the memory first.
-        return;
-    } else {
+    } else if (one.what != op::direct_read && one.what != op::direct_write) {
         one.at ^= below(8);
     }
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+#include "support/catch.hpp"
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/host_machine.hpp>
 #include <mmhold/space/layout.hpp>
-
-#include "support/catch.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -78,8 +77,8 @@ TEST_CASE("munmap(2): what can be refused is refused before anything changes") {
     layout<machine> where{layout_limits{}};
     CHECK(where.prepare_remove(pages(5, 0)).error() == errc::invalid_argument);
     auto const last = where.limits().end;
-    CHECK(where.prepare_remove(*page_span::from(last, page_count{1})).error()
-          == errc::invalid_argument);
+    CHECK(where.prepare_remove(*page_span::from(last, page_count{1})).error() ==
+          errc::invalid_argument);
     CHECK(where.prepare_remove(*page_span::from(virt_addr{last.value - page_size}, page_count{1})));
 }
 
@@ -197,6 +196,27 @@ TEST_CASE("secret memory and devices are not marked, nor is the mark of secret m
     CHECK_FALSE(can_be_locked(area));
     area.flags = vma_flag::pfnmap;
     CHECK_FALSE(can_be_locked(area));
+}
+
+TEST_CASE("a private file mapping that was writable is not joined with one that never was") {
+    auto const after_a_change_and_back = [](std::uint64_t file) {
+        layout<machine> where{layout_limits{}};
+        mmap_request const request{.hint = page(100),
+                                   .pages = page_count{4},
+                                   .prot = prot::r,
+                                   .flags = mmap_flag::fixed,
+                                   .kind = file != 0 ? vma_kind::file : vma_kind::anonymous,
+                                   .file = file};
+        where.add(make_vma(request, *where.prepare_add(request)));
+        for (auto const rights : {prot::rw, prot::r}) {
+            auto const step = where.prepare_protect(pages(102, 2), rights, std::nullopt);
+            REQUIRE(step);
+            where.protect(step->part);
+        }
+        return where.map().size();
+    };
+    CHECK(after_a_change_and_back(0) == 1);
+    CHECK(after_a_change_and_back(7) == 2);
 }
 
 TEST_CASE("what is unsplittable goes, or changes its rights, as a whole", "[space]") {
