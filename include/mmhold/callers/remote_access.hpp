@@ -8,16 +8,18 @@
 //   result    the bytes moved; io if there are none. ptrace moves a whole word or says io – after
 //             it may have written the first part of a word that crosses into a bad page.
 //
-// FORCE reads whatever mprotect could make readable and writes private mappings only (§4.1). What
-// Linux tries next after gup has failed – growing a stack – is not here; then a driver's own access
-// method is asked (custom_source::read_remotely), one page's part at a time. The gate page, which
-// has no vma, is refused although gup gets it (get_user_page_vma_remote, §1.1).
+// FORCE reads whatever mprotect could make readable and writes private mappings only (§4.1). Where
+// nothing is mapped, a stack above grows (stack_growth.hpp; §4.6): the lock is lost for that, and
+// had again. After gup has failed a driver's own access method is asked
+// (custom_source::read_remotely), one page's part at a time. The gate page, which has no vma, is
+// refused although gup gets it (get_user_page_vma_remote, §1.1).
 
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/fault/custom_source.hpp>
 #include <mmhold/gup/drive.hpp>
 #include <mmhold/gup/remote.hpp>
 #include <mmhold/space/pinned.hpp>
+#include <mmhold/space/stack_growth.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/result.hpp>
 
@@ -87,16 +89,22 @@ constexpr std::uint64_t access_page(Space& mm, Cpu& me, Held const& held, virt_a
                     mover.size());
 }
 
-/// access_remote_vm: all of `mover`'s bytes at `at` under one hold. Answers how many were moved.
+/// access_remote_vm: all of `mover`'s bytes at `at`, under one hold unless a stack grows. Answers
+/// how many were moved.
 template<GupProfile P, class Space, class Cpu, class Mover>
 constexpr std::uint64_t access_remote(Space& mm, Cpu& me, virt_addr at, Mover const& mover) {
-    auto const held =
+    auto held =
         take_shared<typename Space::machine>(mm.lock(), me.current(), wait_mode::killable);
     if (!held) return 0;
     std::uint64_t done = 0;
     while (done < mover.size()) {
         auto const place = at.plus(done);
         auto const here = std::min(page_size - place.offset(), mover.size() - done);
+        if (!mm.find(place, *held)) {
+            auto grown = expand_stack(*std::move(held), me.current(), mm, place);
+            if (!grown) break;
+            held = *std::move(grown);
+        }
         auto const moved = access_page<P>(mm, me, *held, place, mover.part(done, here));
         if (moved == 0) break;
         done += moved;

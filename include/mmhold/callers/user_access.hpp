@@ -6,12 +6,14 @@
 // would; what they do not permit becomes a fault. The cpu's rights are looked at first – vma, then
 // key – and the fault handler is asked only for what the vma permits.
 //
-// Lock      not held by the caller; taken shared for each page, given up while a fault waits, and
-//           held while the bytes are copied, so that they come from the page the entry names.
+// Lock      not held by the caller; taken shared for each page, given up while a fault waits or a
+//           stack grows, and held while the bytes are copied, so that they come from the page the
+//           entry names.
 
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/fault/dispatch.hpp>
 #include <mmhold/gup/drive.hpp>
+#include <mmhold/space/stack_growth.hpp>
 #include <mmhold/vocab/access.hpp>
 
 #include <algorithm>
@@ -29,11 +31,13 @@ enum class access_by : std::uint8_t { user, kernel };
 /// the kernel simply "no".
 enum class trap : std::uint8_t {
     none,
-    map_error,      ///< SIGSEGV, SEGV_MAPERR: nothing is mapped there
+    map_error,      ///< SIGSEGV, SEGV_MAPERR: nothing is mapped there, or a guard is
     access_error,   ///< SIGSEGV, SEGV_ACCERR: the mapping does not permit it
     key_error,      ///< SIGSEGV, SEGV_PKUERR: the protection key does not
     not_canonical,  ///< SIGSEGV, SI_KERNEL: no address at all
     bus_error,      ///< SIGBUS, BUS_ADRERR: the fault handler could not supply the page
+    memory_error,   ///< SIGBUS, BUS_MCEERR_AR: its memory is broken (BUS_ADRERR from a kernel built
+                    ///< without MEMORY_FAILURE, measured on such a 6.18)
     no_memory,      ///< the program is killed
     interrupted,    ///< a signal came while the fault waited
 };
@@ -83,8 +87,26 @@ private:
             auto held = take_shared<machine>(mm_.lock(), me_.current(), wait_mode::uninterruptible);
             if (!held) return trap::interrupted;
             if (use_entry(at, move)) return trap::none;
+            if (auto const lost = grow_stack(at, held); lost != trap::none) return lost;
             if (auto const refused = refusal(at, *held); refused != trap::none) return refused;
             if (auto const failed = fault(at, *held); failed != trap::none) return failed;
+        }
+    }
+
+    /// What lies below a stack is made a part of it (stack_growth.hpp); if anything is mapped at
+    /// `at` nothing happens. none: the lock is still held, or held again.
+    constexpr trap grow_stack(virt_addr at, std::optional<held_shared<lock_type>>& held) {
+        if (mm_.find(at, *held)) return trap::none;
+        for (;;) {
+            auto grown = expand_stack(*std::move(held), me_.current(), mm_, at);
+            if (grown) {
+                held = *std::move(grown);
+                return trap::none;
+            }
+            if (grown.error() == errc::interrupted) return trap::interrupted;
+            if (grown.error() != errc::again) return trap::map_error;
+            held = take_shared<machine>(mm_.lock(), me_.current(), wait_mode::uninterruptible);
+            if (!held) return trap::interrupted;
         }
     }
 
@@ -129,12 +151,18 @@ private:
             .with_if(how_ == access::execute, fault_flag::instruction);
     }
 
+    [[nodiscard]] static constexpr trap trap_of(errc error) noexcept {
+        if (error == errc::hardware_poison) return trap::memory_error;
+        return error == errc::no_memory ? trap::no_memory : trap::bus_error;
+    }
+
     constexpr trap fault(virt_addr at, held_shared<lock_type>& held) {
         auto authority = lock_authority<lock_type>::may_drop(may_drop(held));
         auto outcome = dispatch<Space>{mm_}.handle({at, flags()}, authority, me_);
         switch (outcome.kind()) {
             case fault_kind::failed:
-                return outcome.error() == errc::no_memory ? trap::no_memory : trap::bus_error;
+                return outcome.signal() == fatal_signal::segmentation ? trap::map_error
+                                                                      : trap_of(outcome.error());
             case fault_kind::installed:
             case fault_kind::installed_major:
             case fault_kind::completed: ++me_.stats().faults; return trap::none;

@@ -10,6 +10,7 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/swap_store.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -33,7 +34,7 @@ public:
     using lock_type = typename Space::lock_type;
     using cpu_type = typename Space::cpu_type;
     using outcome = fault_outcome<lock_type, machine>;
-    static constexpr bool may_block = false;
+    static constexpr bool may_block = SlowSwapStore<typename Space::swap_type>;
 
     constexpr explicit anonymous(Space& space) noexcept
         : space_{space}, present_{space}, large_folio_{space} {}
@@ -48,8 +49,8 @@ public:
     /// The same for a fault that has been located already. Mm lock: held shared.
     constexpr outcome answer(fault_site const& site, cpu_type& me) {
         auto const present = present_.answer(site, me);
-        auto const done = present ? *present : fill(site, me);
-        return done ? outcome::installed() : outcome::failed(done.error());
+        auto const done = present ? *present : page_answer{fill(site, me)};
+        return done.template outcome<outcome>();
     }
 
 private:

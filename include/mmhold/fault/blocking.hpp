@@ -60,7 +60,7 @@ public:
                              cpu_type& me) {
         auto const present = present_.answer(site, me);
         if (!present) return fetch(site, authority, me);
-        return *present ? outcome::installed() : outcome::failed(present->error());
+        return present->template outcome<outcome>();
     }
 
 private:

@@ -23,6 +23,13 @@ enum class fault_kind : std::uint8_t {
     failed,              ///< lock kept; an ERROR bit: stop
 };
 
+/// What a program gets for an access whose fault has failed with bad_address. gup does not tell
+/// them apart (gup-semantics §8.2, note 4).
+enum class fatal_signal : std::uint8_t {
+    bus_error,     ///< SIGBUS: the page cannot be supplied
+    segmentation,  ///< SIGSEGV, SEGV_MAPERR: there must not be a page
+};
+
 /// The answer of a fault handler. The two outcomes that lose the lock can only be built from the
 /// proof that it was given up, so "RETRY while still holding" does not compile.
 template<class L, Machine M>
@@ -56,15 +63,20 @@ public:
         return {fault_kind::pending, errc::ok, {}};
     }
     /// It cannot be resolved. `why` is what gup reports: bad_address for SIGBUS and SIGSEGV,
-    /// no_memory for OOM, hardware_poison for a poisoned page.
-    [[nodiscard]] static constexpr fault_outcome failed(errc why) noexcept {
-        return {fault_kind::failed, why, {}};
+    /// no_memory for OOM, hardware_poison for a poisoned page. `signal`: what a program gets.
+    [[nodiscard]] static constexpr fault_outcome failed(
+        errc why, fatal_signal signal = fatal_signal::bus_error) noexcept {
+        fault_outcome outcome{fault_kind::failed, why, {}};
+        outcome.signal_ = signal;
+        return outcome;
     }
 
     /// What it came to.
     [[nodiscard]] constexpr fault_kind kind() const noexcept { return kind_; }
     /// Not ok exactly for failed.
     [[nodiscard]] constexpr errc error() const noexcept { return error_; }
+    /// Of a failure with bad_address: what a program gets.
+    [[nodiscard]] constexpr fatal_signal signal() const noexcept { return signal_; }
     /// Was the lock given up?
     [[nodiscard]] constexpr bool lock_lost() const noexcept {
         return kind_ == fault_kind::retry_lock_dropped || kind_ == fault_kind::completed;
@@ -78,6 +90,7 @@ private:
 
     fault_kind kind_;
     errc error_;
+    fatal_signal signal_{fatal_signal::bus_error};
     wait_ticket<M> ticket_;
 };
 

@@ -90,7 +90,7 @@ public:
             if (!site.write() && !secret) fault_around<Space>{space_}.map(site, me);
             return bring_in(site, authority, me);
         }
-        if (!*present) return outcome::failed(present->error());
+        if (!*present) return present->template outcome<outcome>();
         return finish(site, authority, me, outcome::installed());
     }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mmhold/fault/copy_on_write.hpp>
+#include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/fault/swap_in.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
@@ -20,6 +21,36 @@
 
 namespace mmhold {
 
+/// What has come of a fault where something is mapped: success, or an error – and for bad_address
+/// what a program gets.
+class [[nodiscard]] page_answer {
+public:
+    /// Success, or a failure that a program sees as SIGBUS, if it is its own.
+    constexpr page_answer(result<void> came_to) noexcept : error_{came_to.error()} {}
+    constexpr page_answer(errc error) noexcept : error_{error} {}
+    /// There must not be a page: SIGSEGV.
+    [[nodiscard]] static constexpr page_answer forbidden() noexcept {
+        page_answer answer{errc::bad_address};
+        answer.signal_ = fatal_signal::segmentation;
+        return answer;
+    }
+
+    [[nodiscard]] constexpr bool has_value() const noexcept { return error_ == errc::ok; }
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] constexpr errc error() const noexcept { return error_; }
+    [[nodiscard]] constexpr fatal_signal signal() const noexcept { return signal_; }
+
+    /// installed, or failed with just that.
+    template<class Outcome>
+    [[nodiscard]] constexpr Outcome outcome() const noexcept {
+        return has_value() ? Outcome::installed() : Outcome::failed(error_, signal_);
+    }
+
+private:
+    errc error_;
+    fatal_signal signal_{fatal_signal::bus_error};
+};
+
 /// What every handler does where something is mapped already, whatever backs the mapping:
 ///
 ///   writing or unsharing a read-only page   copy_on_write
@@ -29,6 +60,7 @@ namespace mmhold {
 ///   a page that is moving                    waits until it is not, which is as long as it takes
 ///                                            to copy a page; then looks again
 ///   a write to what a userfault protects     busy: its owner must be asked, before anything else
+///   a guard                                  bad_address, SIGSEGV (space/guard.hpp)
 ///   a page that is lost (poisoned)           hardware_poison
 ///   a marker for protection                  nothing is mapped; if the vma does not protect any
 ///                                            more, it goes, and the access is tried again
@@ -48,7 +80,7 @@ public:
     /// do. Success: the access is permitted now, or worth another try. Errors: bad_address,
     /// no_memory, hardware_poison, busy (only in vmas with vma_flag::userfault_wp). Mm lock: held
     /// shared.
-    [[nodiscard]] constexpr std::optional<result<void>> answer(fault_site const& site,
+    [[nodiscard]] constexpr std::optional<page_answer> answer(fault_site const& site,
                                                                cpu_type& me) {
         auto done = look(site, me);
         // again: a large leaf was split, or a page has stopped moving.
@@ -79,9 +111,9 @@ public:
 private:
     using guard = typename Space::table_type::guard;
 
-    constexpr std::optional<result<void>> look(fault_site const& site, cpu_type& me) {
+    constexpr std::optional<page_answer> look(fault_site const& site, cpu_type& me) {
         auto const& tree = space_.table().tree();
-        if (auto const admitted = tree.admit(me, site.at); !admitted) return admitted;
+        if (auto const admitted = tree.admit(me, site.at); !admitted) return page_answer{admitted};
         auto locked = tree.lock_lowest(me, site.at);
         auto const index = format::index(site.at, locked.level());
         auto const found = locked.read(index);
@@ -95,9 +127,10 @@ private:
         return use(site, me, guard{std::move(locked), index}, found);
     }
 
-    constexpr result<void> meet(fault_site const& site, cpu_type& me, guard entry,
+    constexpr page_answer meet(fault_site const& site, cpu_type& me, guard entry,
                                 page_entry const& marker) {
         if (is_swapped(marker)) return swap_in_.resolve(site, me, std::move(entry));
+        if (is_guard(marker)) return page_answer::forbidden();
         if (is_poisoned(marker)) return errc::hardware_poison;
         if (!is_moving(marker)) return errc::bad_address;
         entry.unlock();
@@ -105,7 +138,7 @@ private:
         return errc::again;
     }
 
-    constexpr result<void> use(fault_site const& site, cpu_type& me, guard entry, page_entry leaf) {
+    constexpr page_answer use(fault_site const& site, cpu_type& me, guard entry, page_entry leaf) {
         if (is_numa_hint(*site.area, leaf)) {
             leaf = without_numa_hint(space_.frames(), *site.area, leaf);
             entry.set(leaf);
@@ -115,7 +148,7 @@ private:
         auto const must_change = (site.write() || site.unshare()) && !leaf.writable;
         if (must_change) return copy_on_write_.resolve(site, me, std::move(entry));
         if (leaf.present()) entry.touch(wanted_access(site.flags));
-        return {};
+        return errc::ok;
     }
 
     Space& space_;

@@ -128,7 +128,7 @@ private:
             if (auto const admitted = admit_write(index); !admitted) return admitted;
         }
         present_page<Space> present{space_};
-        if (auto const there = present.answer(site, me)) return *there;
+        if (auto const there = present.answer(site, me)) return there->error();
         auto const found = page_behind(index);
         if (!found) return found.error();
         auto const private_write = site.write() && !shared_write;

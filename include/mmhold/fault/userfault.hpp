@@ -40,6 +40,7 @@
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/task.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/swap_store.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
@@ -97,7 +98,7 @@ public:
     using lock_type = typename Space::lock_type;
     using cpu_type = typename Space::cpu_type;
     using outcome = fault_outcome<lock_type, machine>;
-    static constexpr bool may_block = false;
+    static constexpr bool may_block = SlowSwapStore<typename Space::swap_type>;
 
     /// Registers nothing yet.
     constexpr explicit userfault(Space& space, userfault_features features = {}) noexcept
@@ -330,10 +331,9 @@ private:
     }
 
     /// Something is mapped, and this is what became of it; or a write must be asked for.
-    constexpr outcome answer_present(fault_site const& site, result<void> const& present,
+    constexpr outcome answer_present(fault_site const& site, page_answer const& present,
                                      lock_authority<lock_type>& authority, cpu_type& me) {
-        if (present) return outcome::installed();
-        if (present.error() != errc::busy) return outcome::failed(present.error());
+        if (present.error() != errc::busy) return present.template outcome<outcome>();
         if (!features_.has(userfault_feature::wp_async)) {
             return ask_pager(site, userfault_event_flag::write_protect, authority, me);
         }

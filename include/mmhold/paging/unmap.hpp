@@ -35,6 +35,11 @@ concept GatheringSink = LeafSink<S> && requires(S& sink) {
     { sink.release() };                     // releases what was noted; makes room
 };
 
+/// A sink that wants some entries to stay where they are. keeps() is asked under the table's lock.
+template<class S>
+concept SelectiveSink = LeafSink<S> && requires(S const& sink, page_entry const& entry) {
+    { sink.keeps(entry) } -> std::same_as<bool>;
+};
 /// A sink that leaves something in the place of what was removed: a marker, or none.
 template<class S>
 concept LeavingSink = LeafSink<S> && requires(S& sink, page_entry const& removed, unsigned level) {
@@ -66,14 +71,22 @@ constexpr void leave_behind(Sink& sink, Guard& locked, unsigned index, page_entr
     }
 }
 template<class Sink>
+constexpr bool is_kept(Sink const& sink, page_entry const& entry) {
+    if constexpr (SelectiveSink<Sink>) {
+        return sink.keeps(entry);
+    } else {
+        return false;
+    }
+}
+template<class Sink>
 constexpr void release_from(Sink& sink) {
     if constexpr (GatheringSink<Sink>) sink.release();
 }
 
 }  // namespace detail
 
-/// Removes every leaf and marker of `span`, but for what a LeavingSink leaves; leaves that reach
-/// over its ends are split first.
+/// Removes every leaf and marker of `span`, but for what a SelectiveSink keeps or a LeavingSink
+/// leaves; leaves that reach over its ends are split first.
 ///
 /// Mm lock: shared (then others may map new leaves behind our back) or exclusive. Sink and flush as
 /// said in their concepts; without a GatheringSink the caller releases the pages after the return.
@@ -91,7 +104,8 @@ constexpr result<void> unmap_range(Tree const& tree, typename Tree::cpu_type& me
     for (auto at = span.start(); at < span.end() && outcome;) {
         std::optional<unsigned> too_large;
         auto const remove = [&](typename Tree::guard& locked, unsigned index, virt_addr here,
-                                page_entry const&) {
+                                page_entry const& entry) {
+            if (detail::is_kept(sink, entry)) return onward::next;
             if (crosses<F>(here, locked.level(), span)) {
                 too_large = locked.level();
                 return onward::stop;

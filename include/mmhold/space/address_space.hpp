@@ -316,7 +316,7 @@ public:
         return mapped == span ? errc::ok : errc::no_memory;
     }
 
-    /// madvise(MADV_DONTNEED): the pages go, the mappings stay. Errors: invalid_argument – a
+    /// madvise(MADV_DONTNEED): the pages go, mappings and guards stay. Errors: invalid_argument – a
     /// mapping whose pages must stay (discarded_part), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
     constexpr result<void> dontneed(cpu_type& me, page_span span) {
@@ -336,8 +336,9 @@ public:
             if (part.empty()) break;
             auto const gone = discarded_part(map[index], part);
             if (!gone) return gone.error();
-            auto const marks =
-                is_anonymous(map[index]) ? userfault_marks::go : userfault_marks::stay;
+            auto const marks = is_anonymous(map[index])
+                                   ? staying_marks{staying_mark::guard}
+                                   : staying_marks{staying_mark::guard, staying_mark::userfault_wp};
             if (auto const done = drop_pages(me, *gone, marks); !done) return done;
             at = part.end();
         }
@@ -452,7 +453,7 @@ private:
 
     /// Empty tables go as well, if the range is at least one table's: PT_RECLAIM.
     constexpr result<void> drop_pages(cpu_type& me, page_span span,
-                                      userfault_marks marks = userfault_marks::go) {
+                                      staying_marks marks = {}) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
         unmapped_pages<address_space> gone{*this, me,
                                            large ? empty_tables::go : empty_tables::stay, marks};

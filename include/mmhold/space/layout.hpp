@@ -170,6 +170,11 @@ public:
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
     [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
 
+    /// The vma at `index` grows down to `start`; nothing is mapped in between.
+    constexpr void grow_down(std::size_t index, virt_addr start) noexcept {
+        map_.extend_down(index, start);
+    }
+
     /// Forgets all vmas.
     constexpr void clear() noexcept { map_.clear(); }
 

@@ -130,10 +130,20 @@ public:
     /// protection for a userfault outlives its page (measured on 6.18, of truncation too).
     constexpr void unmap(cpu_type& me, page_range range, private_copies copies) {
         for_each_part(range, [&](Space& space, page_span part) {
-            unmapped_pages<Space> gone{space, me, empty_tables::stay, userfault_marks::stay};
+            unmapped_pages<Space> gone{space, me, empty_tables::stay,
+                                       {staying_mark::guard, staying_mark::userfault_wp}};
             if (copies == private_copies::stay) return take_own_pages(space, me, part, gone);
             auto const done = space.table().unmap(me, part, gone, space.flush());
             machine::expect(done.has_value(), "an object is mapped by a leaf larger than a page");
+        });
+    }
+
+    /// Puts `marker` in the place of every entry for pages of `range`; else as unmap(). Private
+    /// copies stay.
+    constexpr void replace(cpu_type& me, page_range range, page_entry const& marker) {
+        for_each_part(range, [&](Space& space, page_span part) {
+            unmapped_pages<Space> gone{space, me, empty_tables::stay};
+            take_own_pages(space, me, part, gone, marker);
         });
     }
 
@@ -228,14 +238,15 @@ private:
     }
 
     static constexpr void take_own_pages(Space& space, cpu_type& me, page_span span,
-                                         unmapped_pages<Space>& gone) {
+                                         unmapped_pages<Space>& gone,
+                                         page_entry const& instead = {}) {
         changed_range changed;
         auto const take = [&](auto& locked, unsigned index, virt_addr at, page_entry const& entry) {
             if (gone.full()) return onward::stop;
             if (entry.present()) changed.add(at, at.plus_pages(1));
             auto const removed = locked.clear(index);
             gone(at, removed, 0);
-            auto const left = gone.left_behind(removed, 0);
+            auto const left = instead.none() ? gone.left_behind(removed, 0) : instead;
             if (!left.none()) locked.set(index, left);
             return onward::next;
         };

@@ -33,6 +33,10 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
 [[nodiscard]] constexpr bool is_guard(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::guard);
 }
+/// The guard marker; it counts nothing.
+[[nodiscard]] constexpr page_entry guard_entry() noexcept {
+    return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::guard), 0);
+}
 [[nodiscard]] constexpr bool is_poisoned(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::poisoned);
 }
@@ -51,7 +55,7 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
 [[nodiscard]] constexpr page_entry userfault_wp_entry() noexcept {
     return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::userfault_wp), 0);
 }
-/// The marker for a page that is lost.
+/// The marker for a page that is lost: its memory is broken, or a pager says so.
 [[nodiscard]] constexpr page_entry poisoned_entry() noexcept {
     return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
 }

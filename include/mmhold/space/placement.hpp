@@ -28,6 +28,7 @@ struct layout_limits {
     virt_addr mmap_base{window.value - 128 * 1024 * 1024};  ///< where the search downwards starts
     virt_addr lowest{16 * page_size};     ///< no mapping is placed below (vm.mmap_min_addr)
     std::uint64_t stack_gap_pages{256};   ///< stays free below what grows down (stack_guard_gap)
+    std::uint64_t stack_pages{2048};      ///< the longest that grows down gets (RLIMIT_STACK)
     std::size_t max_map_count{65530};     ///< vm.max_map_count
     std::uint64_t large_leaf_pages{512};  ///< multiples of it are aligned to it; 0: nothing is
     large_folios transparent{large_folios::advised};  ///< where faults may map large folios

@@ -128,6 +128,18 @@ public:
         set(index, area);
     }
 
+    /// The vma at `index` begins at `start`, which is lower, and where nothing is mapped. For what
+    /// has no pages of a file; joins nothing.
+    constexpr void extend_down(std::size_t index, virt_addr start) noexcept {
+        auto area = (*this)[index];
+        M::expect(start < area.span.start() && !area.has_file_pages(),
+                  "vma_map: extended the wrong way, or over pages of a file");
+        M::expect(index == 0 || (*this)[index - 1].span.end() <= start,
+                  "vma_map: extended over another vma");
+        area.span = detail::pages_between(start, area.span.end());
+        set(index, area);
+    }
+
     /// Joins vmas that are one mapping, where `[first, last)` and its neighbours touch.
     constexpr void merge_around(std::size_t first, std::size_t last) noexcept {
         auto index = first > 0 ? first - 1 : 0;

@@ -5,17 +5,8 @@ namespace oracle {
 
 using namespace parity;
 
-std::vector<deviation> known_deviations() {
-    return {
-        {.name = "a load right below a stack",
-         .lines = {"map of=stack prot=rw at=5 bytes=4096", "tw at=5 bytes=8", "tr at=4 bytes=8"},
-         .linux_says = "8",
-         .model_says = "SIGSEGV/1 after 0",
-         .differs_in = "result, signal, bytes read, presence, memory, minor faults",
-         .reason = "stacks do not grow",
-         .section = "4.6"},
-    };
-}
+/// None are left. The last were stacks that did not grow, and O_DIRECT's look at alignment.
+std::vector<deviation> known_deviations() { return {}; }
 
 std::string still_deviates(deviation const& known, surroundings const& where,
                            std::string const& folder) {
