@@ -10,6 +10,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/page_span.hpp>
 
 #include <array>
 #include <cstddef>
@@ -36,10 +37,12 @@ public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
 
-    /// For pages of `space`, unmapped by `me`, both of which outlive it.
+    /// For pages of `space`, unmapped by `me`, both of which outlive it. Tables `go` if all they
+    /// serve lies in `within`, unless that is empty.
     constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables,
-                             guard_markers guards = guard_markers::go) noexcept
-        : space_{space}, me_{me}, tables_{tables}, guards_{guards} {}
+                             guard_markers guards = guard_markers::go,
+                             page_span within = {}) noexcept
+        : space_{space}, me_{me}, tables_{tables}, guards_{guards}, within_{within} {}
     unmapped_pages(unmapped_pages const&) = delete;
     unmapped_pages& operator=(unmapped_pages const&) = delete;
     constexpr ~unmapped_pages() = default;
@@ -79,6 +82,8 @@ private:
 
     // Entries come in address order, so a table is noted once as long as nothing is released.
     constexpr void note_table(virt_addr start) noexcept {
+        auto const end = entry_end<format>(start, 1);
+        if (!within_.empty() && (start < within_.start() || end > within_.end())) return;
         if (tables_used_ != 0 && tables_seen_[tables_used_ - 1] == start) return;
         tables_seen_[tables_used_++] = start;
     }
@@ -87,6 +92,7 @@ private:
     cpu_type& me_;
     empty_tables tables_;
     guard_markers guards_;
+    page_span within_;
     std::size_t used_{0};
     std::size_t tables_used_{0};
     std::array<note, 64> notes_{};
