@@ -207,6 +207,7 @@ std::int64_t model_process::map_core(step const& one) {
         request.properties = {vma_flag::secret, vma_flag::locked};
     }
     auto const got = mm_.mmap(me_, request);
+    if (!got && has_object(one.of)) objects_.pop_back();
     if (!got || !has_faults(one.of)) return got ? 0 : linux_value(got);
     auto const span = page_span::from(*got, request.pages);
     return linux_value(opened(one.of).register_range(me_, *span));

@@ -134,6 +134,7 @@ void model_process::touch(access_result const& got, answer& out, bool reads) {
         case trap::access_error: out.signal = SIGSEGV, out.code = 2; return;
         case trap::key_error: out.signal = SIGSEGV, out.code = 4; return;
         case trap::not_canonical: out.signal = SIGSEGV, out.code = 128; return;
+        case trap::memory_error:  // as a kernel without MEMORY_FAILURE
         case trap::bus_error: out.signal = SIGBUS, out.code = 2; return;
         case trap::no_memory:
         case trap::interrupted: out.signal = SIGKILL; return;

@@ -76,12 +76,11 @@ std::int64_t model_process::map_read_only(step const& one) {
     auto const read_only =
         static_cast<object_type*>(request.object)
             ->request(0, request.pages, request.prot, request.flags, descriptor_rights::read_only);
-    if (!request.prot.without(read_only.may).empty()) {
-        objects_.pop_back();
-        return -EACCES;
-    }
     request.may = read_only.may;
-    return linux_value(mm_.mmap(me_, request));
+    auto const allowed = request.prot.without(request.may).empty();
+    auto const answer = allowed ? linux_value(result<void>{mm_.mmap(me_, request).error()}) : -EACCES;
+    if (answer != 0) objects_.pop_back();
+    return answer;
 }
 
 /// Memory of its own, though there is a file.

@@ -169,12 +169,17 @@ enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_f
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints
+// memory_failure.hpp: memory_failure, soft_offline
 // migrate.hpp: migrate_page     swap_out.hpp: swap_out_page, page_out, page_out_locked
 struct default_heir;  // fork.hpp; and fork, fork_locked
 // advised_range.hpp: for_each_advised, change_advised_flags
 // guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
 enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
+// lazy_free.hpp: lazy_free, lazy_free_locked, drop_lazy_page; reclaim_lazy.hpp: reclaim_lazy_free
+// remove.hpp: remove_pages, remove_pages_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
+template<Machine M>
+class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -206,6 +211,10 @@ template<class Space>
 class copy_on_write;  // copy_on_write.hpp
 template<class Space>
 class swap_in;  // swap_in.hpp
+template<class Space>
+class swap_wait;  // swap_wait.hpp; and await_slot
+template<Machine M>
+class slow_swap;  // slow_swap.hpp
 template<class Space>
 class present_page;  // present_page.hpp
 class page_answer;   // present_page.hpp
@@ -262,6 +271,7 @@ struct longterm_mover;  // longterm.hpp
 // remote.hpp    gup_remote, pin_remote
 // faultin.hpp   gup_faultin
 // unpin.hpp     unpin, put_pages
+struct memfd_pins;  // memfd_pin.hpp; and memfd_pin
 
 // 10 callers/
 struct user_range;           // user_range.hpp
@@ -272,6 +282,7 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
+enum class advice : std::uint8_t;  // madvise.hpp; and madvise
 // mlock.hpp             mlock_pages, munlock_pages
 // populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write

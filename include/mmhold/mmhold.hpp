@@ -23,6 +23,7 @@
 #include <mmhold/gup/faultin.hpp>
 #include <mmhold/gup/gup.hpp>
 #include <mmhold/gup/gup_fast.hpp>
+#include <mmhold/gup/memfd_pin.hpp>
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/gup/remote.hpp>
 #include <mmhold/gup/unpin.hpp>
@@ -37,4 +38,6 @@
 #include <mmhold/observe/trace_writer.hpp>
 #include <mmhold/reclaim/gather.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/memory_failure.hpp>
+#include <mmhold/space/numa_hints.hpp>
 #include <mmhold/space/pinned.hpp>

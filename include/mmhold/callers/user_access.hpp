@@ -36,6 +36,8 @@ enum class trap : std::uint8_t {
     key_error,      ///< SIGSEGV, SEGV_PKUERR: the protection key does not
     not_canonical,  ///< SIGSEGV, SI_KERNEL: no address at all
     bus_error,      ///< SIGBUS, BUS_ADRERR: the fault handler could not supply the page
+    memory_error,   ///< SIGBUS, BUS_MCEERR_AR: its memory is broken (BUS_ADRERR from a kernel built
+                    ///< without MEMORY_FAILURE, measured on such a 6.18)
     no_memory,      ///< the program is killed
     interrupted,    ///< a signal came while the fault waited
 };
@@ -149,14 +151,18 @@ private:
             .with_if(how_ == access::execute, fault_flag::instruction);
     }
 
+    [[nodiscard]] static constexpr trap trap_of(errc error) noexcept {
+        if (error == errc::hardware_poison) return trap::memory_error;
+        return error == errc::no_memory ? trap::no_memory : trap::bus_error;
+    }
+
     constexpr trap fault(virt_addr at, held_shared<lock_type>& held) {
         auto authority = lock_authority<lock_type>::may_drop(may_drop(held));
         auto outcome = dispatch<Space>{mm_}.handle({at, flags()}, authority, me_);
         switch (outcome.kind()) {
             case fault_kind::failed:
-                if (outcome.error() == errc::no_memory) return trap::no_memory;
                 return outcome.signal() == fatal_signal::segmentation ? trap::map_error
-                                                                      : trap::bus_error;
+                                                                      : trap_of(outcome.error());
             case fault_kind::installed:
             case fault_kind::installed_major:
             case fault_kind::completed: ++me_.stats().faults; return trap::none;

@@ -10,6 +10,7 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/swap_store.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -33,7 +34,7 @@ public:
     using lock_type = typename Space::lock_type;
     using cpu_type = typename Space::cpu_type;
     using outcome = fault_outcome<lock_type, machine>;
-    static constexpr bool may_block = false;
+    static constexpr bool may_block = SlowSwapStore<typename Space::swap_type>;
 
     constexpr explicit anonymous(Space& space) noexcept
         : space_{space}, present_{space}, large_folio_{space} {}

@@ -176,6 +176,9 @@ private:
 
     [[nodiscard]] constexpr result<pfn> copy_of(page_entry const& old) {
         auto& frames = space_.frames();
+        auto const broken =
+            !old.special && frames.attributes(old.target).has(frame_attribute::hwpoison);
+        if (broken) return errc::hardware_poison;
         auto const fresh = frames.allocate(frame_kind::anonymous);
         if (!fresh) return fresh;
         frames.set_exclusive(*fresh);

@@ -10,6 +10,7 @@
 #include <mmhold/fault/file_backed.hpp>
 #include <mmhold/fault/hugetlb.hpp>
 #include <mmhold/fault/present_page.hpp>
+#include <mmhold/fault/swap_wait.hpp>
 #include <mmhold/fault/userfault.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
@@ -31,7 +32,8 @@ namespace mmhold {
 /// mapped: bad_address. hugetlb without a hugetlb_object: bad_address always.
 ///
 /// A fault with fault_flag::user is checked against the vma's permissions (permitted_by_vma);
-/// without, the caller has done so, or may overrule them. Blocks where the source blocks. A cheap
+/// without, the caller has done so, or may overrule them. What is on a slow swap device is waited
+/// for first (swap_wait.hpp). Blocks where the source blocks. A cheap
 /// view of an address space.
 template<class Space>
 class dispatch {
@@ -61,15 +63,28 @@ public:
         if (by_user && !permitted_by_vma(area, site->flags)) {
             return outcome::failed(errc::bad_address, fatal_signal::segmentation);
         }
-        if (area.source != nullptr) return ask(*area.source, *site, authority, me);
-        if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
-        if (area.object != nullptr) return file_backed_.answer(*site, authority, me);
-        if (starts_out_zero(area)) return anonymous_.answer(*site, me);
-        auto const present = present_.answer(*site, me);
-        return present ? present->template outcome<outcome>() : outcome::failed(errc::bad_address);
+        using wait = swap_wait<Space>;
+        auto swapped = wait{space_}.before(*site, authority, me);
+        if (swapped.what == wait::verdict::answered) return std::move(swapped.now);
+        auto done = resolve(*site, authority, me);
+        auto const major = swapped.what == wait::verdict::waited &&
+                           done.kind() == fault_kind::installed;
+        return major ? outcome::installed_major() : std::move(done);
     }
 
 private:
+    /// By the handler in charge.
+    constexpr outcome resolve(fault_site const& site, lock_authority<lock_type>& authority,
+                              cpu_type& me) {
+        auto const& area = *site.area;
+        if (area.source != nullptr) return ask(*area.source, site, authority, me);
+        if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
+        if (area.object != nullptr) return file_backed_.answer(site, authority, me);
+        if (starts_out_zero(area)) return anonymous_.answer(site, me);
+        auto const present = present_.answer(site, me);
+        return present ? present->template outcome<outcome>() : outcome::failed(errc::bad_address);
+    }
+
     [[nodiscard]] static constexpr bool starts_out_zero(vma const& area) noexcept {
         if (area.flags.has_any({vma_flag::io, vma_flag::pfnmap})) return false;
         switch (area.kind) {

@@ -60,6 +60,7 @@ private:
 ///   a page that is moving                    waits until it is not, which is as long as it takes
 ///                                            to copy a page; then looks again
 ///   a guard                                  bad_address, SIGSEGV (space/guard.hpp)
+///   a poisoned marker                        hardware_poison
 ///   a marker of the host's                   bad_address: only its owner knows what it stands for
 ///
 /// A cheap view of an address space. Never waits for anything else, never drops the mm lock.
@@ -110,6 +111,7 @@ private:
                                 page_entry const& marker) {
         if (is_swapped(marker)) return swap_in_.resolve(site, me, std::move(entry));
         if (is_guard(marker)) return page_answer::forbidden();
+        if (is_poisoned(marker)) return errc::hardware_poison;
         if (!is_moving(marker)) return errc::bad_address;
         entry.unlock();
         space_.frames().await_moved(marker.target);

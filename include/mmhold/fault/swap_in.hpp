@@ -15,6 +15,7 @@
 
 #include <mmhold/fault/fault_site.hpp>
 #include <mmhold/fault/install.hpp>
+#include <mmhold/fault/swap_wait.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/frame.hpp>
@@ -28,8 +29,9 @@
 
 namespace mmhold {
 
-/// Reads swapped pages back. A cheap view of an address space. The store is in memory, so nothing
-/// is waited for, and the mm lock is never dropped.
+/// Reads swapped pages back. A cheap view of an address space. The mm lock is never dropped. From a
+/// store in memory nothing is waited for; what has not arrived from a slow one is waited for in
+/// place, unless somebody has done so before and better (swap_wait.hpp).
 template<class Space>
 class swap_in {
 public:
@@ -41,7 +43,7 @@ public:
     /// Answers a fault at `site` on the swapped entry that `entry` has locked. Mm lock: held.
     /// Success: the page is there, writable if this is a write, exclusive if it was so or if this
     /// is a write or unshare; or worth another try. Errors, and then nothing has changed: no_memory
-    /// – no frame; bad_address – the space has no store.
+    /// – no frame; bad_address – the space has no store; what a slow device said.
     [[nodiscard]] constexpr result<void> resolve(fault_site const& site, cpu_type& me,
                                                  guard entry) {
         auto const marker = entry.read();
@@ -49,7 +51,7 @@ public:
         if (store == nullptr) return errc::bad_address;
         if (!store->duplicate(slot_of(marker))) return errc::no_memory;
         entry.unlock();
-        auto const page = read_slot(slot_of(marker));
+        auto const page = read_slot(slot_of(marker), me);
         // The page is this entry's alone: a write would find one reference, and reuse it (§4.3).
         auto const ours =
             is_marker_of(marker, page_marker::swapped_exclusive) || site.write() || site.unshare();
@@ -60,8 +62,10 @@ public:
     }
 
 private:
-    [[nodiscard]] constexpr result<pfn> read_slot(std::uint64_t slot) {
+    [[nodiscard]] constexpr result<pfn> read_slot(std::uint64_t slot, cpu_type& me) {
         auto& frames = space_.frames();
+        auto const here = await_slot(*space_.swap(), me.current(), slot);
+        if (!here) return here.error();
         auto const page = frames.allocate(frame_kind::anonymous);
         if (!page) return page;
         frames.mark_dirty(*page);  // the slot is given up, so memory has the only copy

@@ -29,6 +29,7 @@
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/task.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/swap_store.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/errc.hpp>
@@ -94,7 +95,7 @@ public:
     using lock_type = typename Space::lock_type;
     using cpu_type = typename Space::cpu_type;
     using outcome = fault_outcome<lock_type, machine>;
-    static constexpr bool may_block = false;
+    static constexpr bool may_block = SlowSwapStore<typename Space::swap_type>;
 
     /// Registers nothing yet.
     constexpr explicit userfault(Space& space, userfault_features features = {}) noexcept

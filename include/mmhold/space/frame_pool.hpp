@@ -398,13 +398,15 @@ private:
         M::expect(table::at(head).mappings.load(relaxed) == 0, "a mapped folio was freed");
         M::expect(table::at(head).pins.load(relaxed) == 0, "a pinned folio was freed");
         auto const order = table::order_at(head);
+        auto const kept = table::attributes(table::pfn_at(head)) & detail::out_of_use;
         for (auto at = head; at < head + pages_of(order); ++at) {
             std::ranges::fill(contents(table::pfn_at(at)), poison);
             table::at(at).behind_head.store(0, relaxed);
-            table::at(at).state.store(0, relaxed);
+            table::at(at).state.store(detail::frame_state::with(kept), relaxed);
             auto& lives = table::at(at).generation;  // nobody else writes it
             lives.store(lives.load(relaxed) + 1, relaxed);
         }
+        if (!kept.empty()) return;  // never again
         spin_guard const guard{lock_};
         head < fixed_ ? free_.give(head, order) : movable_.give(head - fixed_, order);
         free_count_.store(free_count_.load(relaxed) + pages_of(order), relaxed);
@@ -425,12 +427,9 @@ private:
     [[nodiscard]] constexpr std::uint32_t take_free(unsigned order, frame_mobility where) noexcept {
         if (!usable_) return detail::no_frame;
         spin_guard const guard{lock_};
-        auto head = detail::no_frame;
-        if (where == frame_mobility::movable && fixed_ != table::capacity()) {
-            head = movable_.take(order);
-            if (head != detail::no_frame) head += fixed_;
-        }
-        if (head == detail::no_frame) head = free_.take(order);
+        auto const movable = where == frame_mobility::movable && fixed_ != table::capacity();
+        auto const there = movable ? movable_.take(order) : detail::no_frame;
+        auto const head = there != detail::no_frame ? there + fixed_ : free_.take(order);
         if (head == detail::no_frame) return head;
         free_count_.store(free_count_.load(relaxed) - pages_of(order), relaxed);
         return head;

@@ -18,7 +18,8 @@ namespace mmhold {
 struct [[nodiscard]] object_transfer {
     std::uint64_t bytes{0};
     /// ok; again – the next page of a file must be read in first (file_object::bring);
-    /// invalid_argument – secret memory; no_memory; overflow – behind the largest page number.
+    /// hardware_poison – the page's memory is broken; invalid_argument – secret memory; no_memory;
+    /// overflow – behind the largest page number.
     errc stop{errc::ok};
 
     friend constexpr bool operator==(object_transfer const&, object_transfer const&) = default;
@@ -59,7 +60,8 @@ constexpr object_transfer read_object(page_cache<Space>& object, std::uint64_t o
         [&](std::uint64_t index, std::size_t inside, std::size_t position, std::size_t length) {
             auto const part = to.subspan(position, length);
             auto const page = object.find(index);
-            if (!page && object.kind() == object_kind::file) return page.error();
+            auto const zeroes = object.kind() != object_kind::file && page.error() == errc::again;
+            if (!page && !zeroes) return page.error();
             auto const bytes = page ? object.frames().bytes(*page) : std::span<std::byte>{};
             if (bytes.empty()) {
                 std::ranges::fill(part, std::byte{0});

@@ -136,6 +136,15 @@ public:
         });
     }
 
+    /// Puts `marker` in the place of every entry for pages of `range`; else as unmap(). Private
+    /// copies stay.
+    constexpr void replace(cpu_type& me, page_range range, page_entry const& marker) {
+        for_each_part(range, [&](Space& space, page_span part) {
+            unmapped_pages<Space> gone{space, me, empty_tables::stay};
+            take_own_pages(space, me, part, gone, marker);
+        });
+    }
+
     /// Makes every entry for pages of `range` clean and read-only, and flushes: the next store
     /// faults. Private copies stay as they are. The owner's lock is held; no mm lock is needed.
     constexpr void write_protect(cpu_type& me, page_range range) {
@@ -227,12 +236,14 @@ private:
     }
 
     static constexpr void take_own_pages(Space& space, cpu_type& me, page_span span,
-                                         unmapped_pages<Space>& gone) {
+                                         unmapped_pages<Space>& gone,
+                                         page_entry const& instead = {}) {
         changed_range changed;
         auto const take = [&](auto& locked, unsigned index, virt_addr at, page_entry const& entry) {
             if (gone.full()) return onward::stop;
             if (entry.present()) changed.add(at, at.plus_pages(1));
             gone(at, locked.clear(index), 0);
+            if (!instead.none()) locked.set(index, instead);
             return onward::next;
         };
         for (auto at = span.start(); at < span.end();) {

@@ -37,6 +37,7 @@
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_index.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -180,12 +181,13 @@ public:
     // ---- its pages ------------------------------------------------------------------------------
 
     /// The page with number `index`, with a reference for the caller. Errors: bad_address – behind
-    /// the end; again – there is none yet.
+    /// the end; again – there is none yet; hardware_poison – its memory is broken.
     [[nodiscard]] constexpr result<pfn> find(std::uint64_t index) noexcept {
         spin_guard<machine> const held{pages_lock_};
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const page = pages_.find(index);
         if (!page) return errc::again;
+        if (is_broken(*page)) return errc::hardware_poison;
         get(*page);
         return *page;
     }
@@ -202,7 +204,7 @@ public:
         spin_guard<machine> const held{pages_lock_};
         for (auto index = first; index < first + count && in_front_of_end(index); ++index) {
             auto const page = pages_.find(index);
-            if (!page) continue;
+            if (!page || is_broken(*page)) continue;
             get(*page);
             visit(index, *page);
         }
@@ -233,7 +235,7 @@ public:
         return {};
     }
     /// As find(), but where there is no page a zeroed one is put: what shared memory does. Errors:
-    /// bad_address, no_memory.
+    /// bad_address, no_memory, hardware_poison.
     [[nodiscard]] constexpr result<pfn> find_or_add_zeroed(std::uint64_t index) {
         for (;;) {
             auto const there = find(index);
@@ -301,7 +303,8 @@ public:
     /// Moves the page with number `index` to another frame, one that may be pinned for ever if it
     /// is to be `fixed`; answers it. What has mapped the page finds the new one at the next touch
     /// (Linux puts the new one into the same entries). Errors, and then the page is where it was:
-    /// busy – somebody holds it; again – there is none; bad_address – behind the end; no_memory.
+    /// busy – somebody holds it; again – there is none; bad_address – behind the end; no_memory;
+    /// hardware_poison.
     constexpr result<pfn> migrate(cpu_type& me, std::uint64_t index,
                                   frame_mobility where = frame_mobility::movable) {
         if (!me.valid()) return errc::no_memory;
@@ -312,6 +315,25 @@ public:
         frames_.put(done ? *done : *fresh);  // the old one, or the one that is not wanted
         if (!done) return done;
         return fresh;
+    }
+
+    /// The memory of page `index` is broken (memory_failure.hpp): its frame is hwpoison. A clean
+    /// page of a file goes, and is read in again; what has mapped a dirty one, or shared memory,
+    /// has a poisoned marker in its place. Shared memory keeps the page, so that nobody reads
+    /// zeroes there. Errors: again – there is none; bad_address; no_memory.
+    constexpr result<void> poison(cpu_type& me, std::uint64_t index) {
+        if (!me.valid()) return errc::no_memory;
+        spin_guard<machine> const one_at_a_time{mappings_lock_};
+        spin_guard<machine> const held{pages_lock_};
+        if (!in_front_of_end(index)) return errc::bad_address;
+        auto const page = pages_.find(index);
+        if (!page) return errc::again;
+        auto const of_file = kind() == object_kind::file;
+        auto const clean = of_file && !frames_.dirty(*page);
+        frames_.add_attributes(*page, frame_attribute::hwpoison);
+        mappings_.replace(me, {index, index + 1}, clean ? page_entry{} : poisoned_entry());
+        if (of_file) let_go({index, *page});
+        return {};
     }
 
     /// fsync(2): hands the contents of every dirty page to `sink`, lowest first; the pages are
@@ -348,6 +370,9 @@ protected:
     [[nodiscard]] constexpr bool in_front_of_end(std::uint64_t index) const noexcept
         MMHOLD_REQUIRES(pages_lock_) {
         return index < pages_for(size_.get());
+    }
+    [[nodiscard]] constexpr bool is_broken(pfn page) const noexcept {
+        return frames_.attributes(page).has(frame_attribute::hwpoison);
     }
     constexpr std::uint64_t set_size(std::uint64_t bytes) noexcept {
         spin_guard<machine> const held{pages_lock_};
@@ -405,6 +430,7 @@ protected:
         if (!in_front_of_end(index)) return errc::bad_address;
         auto const old = pages_.find(index);
         if (!old) return errc::again;
+        if (is_broken(*old)) return errc::hardware_poison;
         if (frames_.ref_count(*old) != frames_.map_count(*old) + 1) return errc::busy;
         mappings_.unmap(me, {index, index + 1}, private_copies::stay);
         frames_.take_over_reference(*old);

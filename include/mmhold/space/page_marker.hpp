@@ -65,6 +65,11 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
     return entry.target.value;
 }
 
+/// The marker in the place of a page whose memory is broken.
+[[nodiscard]] constexpr page_entry poisoned_entry() noexcept {
+    return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
+}
+
 /// The marker that stands for `leaf` while its page is moving; it names the page.
 [[nodiscard]] constexpr page_entry moving_entry(page_entry const& leaf) noexcept {
     auto entry =

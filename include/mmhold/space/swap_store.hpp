@@ -5,6 +5,7 @@
 #include <mmhold/lock/spin_lock.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/machine.hpp>
+#include <mmhold/machine/task.hpp>
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
@@ -20,9 +21,11 @@ namespace mmhold {
 /// Where the contents of pages are kept that are not in memory: numbered slots of one page, each
 /// with a count of the page table entries that name it.
 ///
-/// Any cpu, any time, page table locks held or not; none of them waits for a device. Laws (tests of
-/// memory_swap): read() answers what write() was given; a slot is handed out again only after its
-/// last reference went; slot numbers fit into a marker (at most 2^50 - 2).
+/// Any cpu, any time, page table locks held or not; none of them waits for a device. Laws
+/// (laws/swap_store.hpp):
+///   slots       each is handed out to one at a time, and again only after its last reference went;
+///   contents    read() answers what write() was given last;
+///   numbers     fit into a marker (at most 2^50 - 2).
 template<class S>
 concept SwapStore = requires(S& store, std::uint64_t slot, std::span<std::byte> page,
                              std::span<std::byte const> contents) {
@@ -36,6 +39,21 @@ concept SwapStore = requires(S& store, std::uint64_t slot, std::span<std::byte> 
     {store.write(slot, contents)};
     // gives them back; for a holder
     {store.read(slot, page)};
+};
+
+/// A store on a device that takes its time: what is in a slot can be read once it has arrived in
+/// memory. Model: slow_swap.
+///
+/// Law (laws/swap_store.hpp): what has arrived can be read until the slot is written again or its
+/// last reference goes.
+template<class S>
+concept SlowSwapStore = SwapStore<S> &&
+    requires(S& store, task<typename S::machine>& sleeper, std::uint64_t slot) {
+    // may the slot be read now? for a holder
+    { store.arrived(slot) } -> std::same_as<bool>;
+    // gets it going, for a holder; what to wait for: a place with ticket() and error(), as that of
+    // page_reads. Errors: no_memory; bad_address – the device is gone
+    { store.ask(sleeper, slot) } -> std::same_as<result<typename S::place>>;
 };
 
 /// Swap space in memory, of a fixed number of slots (a zram disk). Its contents take memory only if

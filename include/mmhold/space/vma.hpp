@@ -245,10 +245,11 @@ inline constexpr std::uint64_t hugetlb_pages = 512;
 }
 
 /// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor
-/// secret memory, which is locked from the start and stays so.)
+/// secret memory, which is locked from the start and stays so; nor what is droppable.)
 [[nodiscard]] constexpr bool can_be_locked(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
-                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret});
+                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret,
+                                vma_flag::droppable});
 }
 
 /// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
