@@ -58,8 +58,7 @@ constexpr result<void> change_advised_flags(held_exclusive<typename Space::lock_
         result<vma_flags> const after = change(map[index]);
         if (!after) return after.error();
         if (*after != before) {
-            if (layout.cuts_the_unsplittable(part)) return errc::invalid_argument;
-            if (auto const ready = layout.prepare_source(part); !ready) return ready;
+            if (auto const ready = layout.prepare_flags(part); !ready) return ready;
             layout.change_flags(part, before.without(*after), after->without(before));
         }
         at = part.end();
