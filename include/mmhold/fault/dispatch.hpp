@@ -69,7 +69,8 @@ public:
         auto done = resolve(*site, authority, me);
         auto const major = swapped.what == wait::verdict::waited &&
                            done.kind() == fault_kind::installed;
-        return major ? outcome::installed_major() : std::move(done);
+        if (major) return outcome::installed_major();
+        return done;
     }
 
 private:

@@ -197,12 +197,9 @@ public:
     /// The same for a fault that has been located already.
     constexpr outcome answer(fault_site const& site, lock_authority<lock_type>& authority,
                              cpu_type& me) {
-        auto done = answer_once(site, authority, me);
-        // busy, the lock still held: the page was write-protected between two looks.
-        while (done.error() == errc::busy && asks_for_writes(*site.area)) {
-            done = answer_once(site, authority, me);
-        }
-        return done;
+        auto const present = present_.answer(site, me);
+        if (present) return answer_present(site, *present, authority, me);
+        return answer_missing(site, authority, me);
     }
 
     // ---- the pager ------------------------------------------------------------------------------
@@ -315,11 +312,13 @@ private:
         constexpr explicit locked_fill(errc why) noexcept : userfault_filled{0, why} {}
     };
 
-    constexpr outcome answer_once(fault_site const& site, lock_authority<lock_type>& authority,
-                                  cpu_type& me) {
-        auto const present = present_.answer(site, me);
-        if (present) return answer_present(site, *present, authority, me);
-        return answer_missing(site, authority, me);
+    /// What another handler has answered. busy, with the lock still held: the page was there, and
+    /// was write-protected, between two looks.
+    constexpr outcome unless_protected(outcome done, fault_site const& site,
+                                       lock_authority<lock_type>& authority, cpu_type& me) {
+        auto const again = done.error() == errc::busy && asks_for_writes(*site.area);
+        if (again) return answer(site, authority, me);
+        return done;
     }
 
     /// Has an operation begun that the pager has not heard of yet?
@@ -340,7 +339,7 @@ private:
         auto const page = page_span::from(site.page(), page_count{1});
         auto const lifted = protect_userfault_pages(space_, me, *site.area, *page,
                                                     userfault_protection::off, mark_absent::no);
-        return lifted ? outcome::failed(errc::busy) : outcome::failed(lifted.error());
+        return lifted ? answer(site, authority, me) : outcome::failed(lifted.error());
     }
 
     /// Nothing is mapped. Shared memory is missing where its object has no page, not where no entry
@@ -350,7 +349,7 @@ private:
         auto const& area = *site.area;
         if (area.object == nullptr) {
             if (asks_for_missing(area)) return ask_pager(site, {}, authority, me);
-            return anonymous<Space>{space_}.answer(site, me);
+            return unless_protected(anonymous<Space>{space_}.answer(site, me), site, authority, me);
         }
         auto& object = static_cast<typename Space::object_type&>(*area.object);
         auto const page = object.find(area.file_page_at(site.page()));
@@ -361,7 +360,8 @@ private:
         if (page.error() == errc::again && asks_for_missing(area)) {
             return ask_pager(site, {}, authority, me);
         }
-        return file_backed<Space>{space_}.answer(site, authority, me);
+        return unless_protected(file_backed<Space>{space_}.answer(site, authority, me), site,
+                                authority, me);
     }
 
     /// gup-semantics §3. Rows 1 – 7, then the event, which says `why`.
