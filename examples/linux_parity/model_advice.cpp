@@ -26,6 +26,7 @@ advice advice_of(op what) {
 }  // namespace
 
 std::int64_t model_process::advice_step(step const& one) {
+    if (one.what == op::remove && one.at >= large_arena_start) return -EOPNOTSUPP;
     auto const range = user_range{virt_addr{one.at}, one.bytes};
     auto const done = mmhold::madvise(mm_, me_, range, advice_of(one.what));
     // Holes in files are zeroes, and cached like the rest.
@@ -43,7 +44,7 @@ std::int64_t model_process::advice_step(step const& one) {
 std::int64_t model_process::map_advice(step const& one) {
     auto request = plain_request(one);
     request.properties = {vma_flag::droppable, vma_flag::wipe_on_fork};
-    return linux_value(mm_.mmap(me_, request)) < 0 ? -ENOMEM : 0;
+    return linux_value(mm_.mmap(me_, request));
 }
 
 }  // namespace parity

@@ -146,7 +146,13 @@ public:
         change_each(span, [source](vma& area) { area.source = source; });
     }
 
-    /// All vmas in `span` lose the flags `gone` and get `fresh`. Prepared by prepare_source().
+    /// May the flags of the vmas in `span` change? Errors: invalid_argument – it would cut through a
+    /// page of hugetlb, or what is unsplittable; and as prepare_source().
+    [[nodiscard]] constexpr result<void> prepare_flags(page_span span) {
+        if (cuts_the_unsplittable(span)) return errc::invalid_argument;
+        return prepare_source(span);
+    }
+    /// All vmas in `span` lose the flags `gone` and get `fresh`. Prepared by prepare_flags().
     constexpr void change_flags(page_span span, vma_flags gone, vma_flags fresh) noexcept {
         change_each(span, [=](vma& area) { area.flags = area.flags.without(gone) | fresh; });
     }
