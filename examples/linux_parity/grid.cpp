@@ -140,6 +140,7 @@ std::string symbol_of(answer const& one, std::uint64_t wanted) {
     if (one.value >= 0) return waited + "·";
     switch (-one.value) {
         case EFAULT: return waited + "F";
+        case EHWPOISON: return waited + "H";
         case EIO: return waited + "I";
         case ENOMEM: return waited + "N";
         case EINVAL: return waited + "V";

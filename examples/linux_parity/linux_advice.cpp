@@ -33,8 +33,6 @@ int advice_of(op what) {
 
 /// Files on disks stay cached: what a read brings in besides is nobody's promise.
 std::int64_t linux_process::advice_step(step const& one) {
-    // The library's hugetlb pages cannot have holes.
-    if (one.what == op::remove && one.at >= large_arena_start) return -EOPNOTSUPP;
     auto const done = outcome(madvise(address(one.at), one.bytes, advice_of(one.what)));
     // A driver's memory has no pages that could go: the library has one word for all such.
     if (one.what == op::remove && done == -ENODEV) return -EINVAL;

@@ -26,7 +26,6 @@ advice advice_of(op what) {
 }  // namespace
 
 std::int64_t model_process::advice_step(step const& one) {
-    if (one.what == op::remove && one.at >= large_arena_start) return -EOPNOTSUPP;
     auto const range = user_range{virt_addr{one.at}, one.bytes};
     auto const done = mmhold::madvise(mm_, me_, range, advice_of(one.what));
     // Holes in files are zeroes, and cached like the rest.

@@ -220,10 +220,20 @@ class present_page;  // present_page.hpp
 class page_answer;   // present_page.hpp
 template<class Space>
 class hugetlb;  // hugetlb.hpp
+enum class userfault_mode : std::uint8_t;        // userfault_modes.hpp
+enum class userfault_feature : std::uint16_t;    // userfault_modes.hpp
+enum class userfault_protection : std::uint8_t;  // userfault_modes.hpp
+enum class userfault_holes : std::uint8_t;       // userfault_move.hpp
+template<Machine M>
+class userfault_protector;  // userfault_protect.hpp
+template<Machine M>
+class userfault_notice;  // userfault_queue.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>
 class userfault;  // userfault.hpp
+template<Machine M>
+class userfault_tickets;  // userfault_notices.hpp; and fork_telling, munmap_telling
 struct page_request;  // page_request.hpp
 template<class Space>
 class page_source;  // page_source.hpp

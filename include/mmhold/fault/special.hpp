@@ -101,7 +101,15 @@ public:
     /// no_memory; bad_address – a private copy of a page without a frame. Never waits.
     constexpr outcome answer(fault_site const& site, lock_authority<lock_type>&,
                              cpu_type& me) override {
-        auto const done = resolve(site, me);
+        auto const index = site.area->file_page_at(site.page());
+        auto const shared_write = site.write() && site.area->flags.has(vma_flag::shared);
+        if (shared_write) {
+            auto const admitted = admit_write(index);
+            if (!admitted) return outcome::failed(admitted.error());
+        }
+        present_page<Space> present{space_};
+        if (auto const there = present.answer(site, me)) return there->template outcome<outcome>();
+        auto const done = bring_in(site, index, me);
         return done ? outcome::installed() : outcome::failed(done.error());
     }
 
@@ -121,17 +129,10 @@ protected:
     [[nodiscard]] constexpr Space& space() const noexcept { return space_; }
 
 private:
-    constexpr result<void> resolve(fault_site const& site, cpu_type& me) {
-        auto const index = site.area->file_page_at(site.page());
-        auto const shared_write = site.write() && site.area->flags.has(vma_flag::shared);
-        if (shared_write) {
-            if (auto const admitted = admit_write(index); !admitted) return admitted;
-        }
-        present_page<Space> present{space_};
-        if (auto const there = present.answer(site, me)) return there->error();
+    constexpr result<void> bring_in(fault_site const& site, std::uint64_t index, cpu_type& me) {
         auto const found = page_behind(index);
         if (!found) return found.error();
-        auto const private_write = site.write() && !shared_write;
+        auto const private_write = site.write() && !site.area->flags.has(vma_flag::shared);
         auto const done =
             private_write ? install_copy(site, *found, me) : install(site, *found, me);
         return done.error() == errc::exists ? errc::ok : done.error();

@@ -40,7 +40,7 @@ constexpr result<void> for_each_advised(W const& held, Space const& space, page_
 ///
 /// Mm lock: held exclusively. Errors: what `change` answers; no_memory – there was a hole,
 /// everything else is done; or a vma cannot be split: those below it are done; invalid_argument –
-/// it may not be split (measured on 6.18: vdso, hugetlb); lock_not_held.
+/// one may not be split (layout::cuts_the_unsplittable); lock_not_held.
 template<class Space, class Change>
 constexpr result<void> change_advised_flags(held_exclusive<typename Space::lock_type> const& held,
                                             Space& space, page_span span, Change&& change) {

@@ -136,7 +136,7 @@ constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, vi
         auto const only_here = frames.map_count(leaf.target) == 1;
         if (frames.kind(leaf.target) != frame_kind::page_cache || !only_here) return false;
     }
-    unmapped_pages<Space> gone{space, me, empty_tables::stay, guard_markers::stay};
+    unmapped_pages<Space> gone{space, me, empty_tables::stay, staying_mark::guard};
     auto const page = *page_span::from(at, page_count{1});
     return space.table().unmap(me, page, gone, space.flush()).has_value();
 }

@@ -10,6 +10,8 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/flag_set.hpp>
+#include <mmhold/vocab/page_span.hpp>
 
 #include <array>
 #include <cstddef>
@@ -23,11 +25,12 @@ enum class empty_tables : std::uint8_t {
     go,    ///< they are retired at once (PT_RECLAIM)
 };
 
-/// What becomes of guard markers, which outlive the pages of a mapping but not the mapping.
-enum class guard_markers : std::uint8_t {
-    go,    ///< the mapping goes, too
-    stay,  ///< only the pages go (MADV_DONTNEED, truncation; measured on 6.18)
+/// What may outlive the pages of a mapping, but not the mapping: it stays as a marker.
+enum class staying_mark : std::uint8_t {
+    guard = 1,         ///< guards (MADV_DONTNEED, truncation; measured on 6.18)
+    userfault_wp = 2,  ///< write protection for a userfault, where the contents may come back
 };
+using staying_marks = flag_set<staying_mark>;
 
 /// The sink of every unmapping in an address_space: up to 64 entries at a time. Used by one actor.
 template<class Space>
@@ -36,10 +39,11 @@ public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
 
-    /// For pages of `space`, unmapped by `me`, both of which outlive it.
+    /// For pages of `space`, unmapped by `me`, both of which outlive it. Tables `go` if all they
+    /// serve lies in `within`, unless that is empty.
     constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables,
-                             guard_markers guards = guard_markers::go) noexcept
-        : space_{space}, me_{me}, tables_{tables}, guards_{guards} {}
+                             staying_marks stay = {}, page_span within = {}) noexcept
+        : space_{space}, me_{me}, tables_{tables}, stay_{stay}, within_{within} {}
     unmapped_pages(unmapped_pages const&) = delete;
     unmapped_pages& operator=(unmapped_pages const&) = delete;
     constexpr ~unmapped_pages() = default;
@@ -52,7 +56,14 @@ public:
     }
     /// Is it none of our business?
     [[nodiscard]] constexpr bool keeps(page_entry const& entry) const noexcept {
-        return guards_ == guard_markers::stay && is_guard(entry);
+        return stay_.has(staying_mark::guard) && is_guard(entry);
+    }
+    /// What stays where `removed` was (LeavingSink).
+    [[nodiscard]] constexpr page_entry left_behind(page_entry const& removed,
+                                                    unsigned level) const noexcept {
+        auto const is_protected = removed.uffd_wp || is_userfault_wp(removed);
+        auto const stays = stay_.has(staying_mark::userfault_wp) && is_protected && level == 0;
+        return stays ? userfault_wp_entry() : page_entry{};
     }
     /// Is there no room for one more?
     [[nodiscard]] constexpr bool full() const noexcept {
@@ -79,6 +90,8 @@ private:
 
     // Entries come in address order, so a table is noted once as long as nothing is released.
     constexpr void note_table(virt_addr start) noexcept {
+        auto const end = entry_end<format>(start, 1);
+        if (!within_.empty() && (start < within_.start() || end > within_.end())) return;
         if (tables_used_ != 0 && tables_seen_[tables_used_ - 1] == start) return;
         tables_seen_[tables_used_++] = start;
     }
@@ -86,7 +99,8 @@ private:
     Space& space_;
     cpu_type& me_;
     empty_tables tables_;
-    guard_markers guards_;
+    staying_marks stay_;
+    page_span within_;
     std::size_t used_{0};
     std::size_t tables_used_{0};
     std::array<note, 64> notes_{};

@@ -60,6 +60,8 @@ step generator::change() {
     for (int tries = 0; tries < 20 && one_in(2) && area_of(what) != area::core; ++tries) {
         what = from_.changes[below(from_.changes.size())];
     }
+    // The library punches no holes into hugetlb.
+    if (what == op::remove && large_) what = op::discard;
     step one{what};
     if (what == op::map || (what == op::fork && one_in(2))) return mapping();
     one.prot = static_cast<unsigned>(one_in(2) ? 3 : below(8));
@@ -68,7 +70,9 @@ step generator::change() {
     if (large_ && one_in(4)) one.bytes = large_bytes;
     if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
-        constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
+        constexpr std::array servers{memory::faults,        memory::faults_bus,
+                                     memory::faults_user,   memory::faults_wp,
+                                     memory::faults_shared, memory::faults_minor};
         one.of = servers[below(servers.size())];
     } else if (what == op::keep || what == op::register_buffers) {
         one.bytes = some_length();
