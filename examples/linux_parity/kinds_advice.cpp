@@ -12,8 +12,7 @@ void add_advice_kinds(std::vector<kind>& out) {
     more.add("removed_memfd", {mapped(3, memory::memfd), on_odd(op::remove)});
     // So many pages below a stack: the stack begins right behind the odd page, or far above.
     for (std::uint64_t const gap : {1U, 65U}) {
-        auto const stack =
-            step{op::map, memory::stack, 3, arena_page(odd_page + gap), page_bytes};
+        auto const stack = step{op::map, memory::stack, 3, arena_page(odd_page + gap), page_bytes};
         out.push_back({.name = gap == 1 ? "stack_gap_1page" : "stack_gap_65pages",
                        .prepare = {stack},
                        .has_neighbours = false});

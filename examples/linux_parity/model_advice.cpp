@@ -43,7 +43,7 @@ std::int64_t model_process::advice_step(step const& one) {
 std::int64_t model_process::map_advice(step const& one) {
     auto request = plain_request(one);
     request.properties = {vma_flag::droppable, vma_flag::wipe_on_fork};
-    return linux_value(mm_.mmap(me_, request)) < 0 ? -ENOMEM : 0;
+    return linux_value(mm_.mmap(me_, request));
 }
 
 }  // namespace parity

@@ -26,18 +26,18 @@ namespace mmhold {
 
 /// What madvise may be told; the values are Linux's MADV_*.
 enum class advice : std::uint8_t {
-    dont_need = 4,         ///< dontneed()
-    free = 8,              ///< lazy_free()
-    remove = 9,            ///< remove_pages()
-    dont_fork = 10,        ///< fork_advice()
-    do_fork = 11,          ///< fork_advice()
-    wipe_on_fork = 18,     ///< fork_advice()
-    keep_on_fork = 19,     ///< fork_advice()
-    page_out = 21,         ///< page_out()
-    populate_read = 22,    ///< madvise_populate()
-    populate_write = 23,   ///< madvise_populate()
-    guard_install = 102,   ///< guard_install()
-    guard_remove = 103,    ///< guard_remove()
+    dont_need = 4,        ///< dontneed()
+    free = 8,             ///< lazy_free()
+    remove = 9,           ///< remove_pages()
+    dont_fork = 10,       ///< fork_advice()
+    do_fork = 11,         ///< fork_advice()
+    wipe_on_fork = 18,    ///< fork_advice()
+    keep_on_fork = 19,    ///< fork_advice()
+    page_out = 21,        ///< page_out()
+    populate_read = 22,   ///< madvise_populate()
+    populate_write = 23,  ///< madvise_populate()
+    guard_install = 102,  ///< guard_install()
+    guard_remove = 103,   ///< guard_remove()
 };
 
 /// Is it one of the values above? (A number from outside may be any.)

@@ -69,9 +69,9 @@ constexpr result<void> fork_advice_locked(held_exclusive<typename Space::lock_ty
 template<class Space>
 constexpr result<void> fork_advice(typename Space::cpu_type& me, Space& space, page_span span,
                                    at_fork what) {
-    return under_exclusive_lock<result<void>>(
-        space.lock(), me.current(),
-        [&](auto const& held) { return fork_advice_locked(held, space, span, what); });
+    return under_exclusive_lock<result<void>>(space.lock(), me.current(), [&](auto const& held) {
+        return fork_advice_locked(held, space, span, what);
+    });
 }
 
 }  // namespace mmhold

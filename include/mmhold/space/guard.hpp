@@ -123,22 +123,22 @@ constexpr result<void> guard_remove_locked(W const& held, typename Space::cpu_ty
         if (is_guard(entry)) (void)locked.clear(index);
         return onward::next;
     };
-    return for_each_advised(
-        held, space, span, [&](vma const& area, page_span part) -> result<void> {
-            if (!can_be_unguarded(area)) return errc::invalid_argument;
-            if (auto const admitted = tree.admit(me, part); !admitted) return admitted;
-            for (auto at = part.start(); at < part.end();) {
-                at = tree.visit_one_table(me, at, part.end(), remove);
-            }
-            return {};
-        });
+    return for_each_advised(held, space, span,
+                            [&](vma const& area, page_span part) -> result<void> {
+                                if (!can_be_unguarded(area)) return errc::invalid_argument;
+                                if (auto const admitted = tree.admit(me, part); !admitted)
+                                    return admitted;
+                                for (auto at = part.start(); at < part.end();) {
+                                    at = tree.visit_one_table(me, at, part.end(), remove);
+                                }
+                                return {};
+                            });
 }
 /// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
 template<class Space>
 constexpr result<void> guard_remove(typename Space::cpu_type& me, Space& space, page_span span) {
-    return under_shared_lock<result<void>>(space.lock(), [&](auto const& held) {
-        return guard_remove_locked(held, me, space, span);
-    });
+    return under_shared_lock<result<void>>(
+        space.lock(), [&](auto const& held) { return guard_remove_locked(held, me, space, span); });
 }
 
 }  // namespace mmhold

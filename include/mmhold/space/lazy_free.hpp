@@ -125,9 +125,8 @@ constexpr result<void> lazy_free_locked(W const& held, typename Space::cpu_type&
 /// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
 template<class Space>
 constexpr result<void> lazy_free(typename Space::cpu_type& me, Space& space, page_span span) {
-    return under_shared_lock<result<void>>(space.lock(), [&](auto const& held) {
-        return lazy_free_locked(held, me, space, span);
-    });
+    return under_shared_lock<result<void>>(
+        space.lock(), [&](auto const& held) { return lazy_free_locked(held, me, space, span); });
 }
 
 /// Is drop_lazy_page() worth a try for the page at `at`, mapped in `area`? Out of date at once. Mm

@@ -43,9 +43,8 @@ constexpr result<void> remove_pages_locked(W const& held, typename Space::cpu_ty
 /// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
 template<class Space>
 constexpr result<void> remove_pages(typename Space::cpu_type& me, Space& space, page_span span) {
-    return under_shared_lock<result<void>>(space.lock(), [&](auto const& held) {
-        return remove_pages_locked(held, me, space, span);
-    });
+    return under_shared_lock<result<void>>(
+        space.lock(), [&](auto const& held) { return remove_pages_locked(held, me, space, span); });
 }
 
 }  // namespace mmhold

@@ -18,8 +18,8 @@ trap why(world& host, std::uint64_t number) {
 }
 
 constexpr std::array every_advice{
-    advice::dont_need,    advice::free,         advice::remove,       advice::dont_fork,
-    advice::do_fork,      advice::wipe_on_fork, advice::keep_on_fork, advice::page_out,
+    advice::dont_need,     advice::free,           advice::remove,        advice::dont_fork,
+    advice::do_fork,       advice::wipe_on_fork,   advice::keep_on_fork,  advice::page_out,
     advice::populate_read, advice::populate_write, advice::guard_install, advice::guard_remove};
 
 /// A stack that grows, a guard in it, a page that is forgotten and one that fork leaves out.
@@ -66,10 +66,12 @@ TEST_CASE("madvise: the arguments are looked at first", "[callers]") {
     world host;
     for (auto const what : every_advice) {
         CHECK(advise(host, 2, 0, what) == errc::ok);
-        CHECK(mmhold::madvise(host.mm, host.me, {world::page(0).plus(1), page_size}, what)
-                  .error() == errc::invalid_argument);
-        CHECK(mmhold::madvise(host.mm, host.me, {world::page(0), ~std::uint64_t{0}}, what)
-                  .error() == errc::invalid_argument);
+        CHECK(
+            mmhold::madvise(host.mm, host.me, {world::page(0).plus(1), page_size}, what).error() ==
+            errc::invalid_argument);
+        CHECK(
+            mmhold::madvise(host.mm, host.me, {world::page(0), ~std::uint64_t{0}}, what).error() ==
+            errc::invalid_argument);
         CHECK(advise(host, 2, page_size, what) == errc::no_memory);
     }
     auto const unknown = static_cast<advice>(77);

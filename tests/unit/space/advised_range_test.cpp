@@ -3,7 +3,6 @@
 #include <mmhold/space/advised_range.hpp>
 
 #include "small_world.hpp"
-
 #include <vector>
 
 using namespace mmhold;
@@ -36,11 +35,13 @@ struct advised : small_world<config> {
     errc run(page_span span, protection refuse = prot::x) {
         parts.clear();
         auto const held = held_shared<config::lock>::acquire(space->lock());
-        return for_each_advised(held, *space, span, [&](vma const& area, page_span part) {
-                   if (area.prot == refuse) return result<void>{errc::invalid_argument};
-                   parts.push_back(part);
-                   return result<void>{};
-               })
+        return for_each_advised(held, *space, span,
+                                [&](vma const& area, page_span part) {
+                                    if (area.prot == refuse)
+                                        return result<void>{errc::invalid_argument};
+                                    parts.push_back(part);
+                                    return result<void>{};
+                                })
             .error();
     }
     std::vector<page_span> parts{};

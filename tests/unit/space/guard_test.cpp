@@ -73,8 +73,7 @@ TEST_CASE("guard: gup, populate and mlock find no page") {
           errc::bad_address);
     CHECK(gup_fast(w.parent, w.me, w.span(1, 1), {}, out).error == errc::bad_address);
     user_range const one{w.page(1), page_size};
-    CHECK(madvise_populate(w.parent, w.me, one, mmhold::access::read).error() ==
-          errc::bad_address);
+    CHECK(madvise_populate(w.parent, w.me, one, mmhold::access::read).error() == errc::bad_address);
     CHECK(madvise_populate(w.parent, w.me, one, mmhold::access::write).error() ==
           errc::bad_address);
     CHECK(mlock_pages(w.parent, w.me, w.span(0, 3)).error() == errc::no_memory);

@@ -151,7 +151,8 @@ TEST_CASE("lazy free: the zero page and markers stay what they are") {
     w.frames.get(w.frames.zero_page());
     w.frames.put(w.frames.zero_page());
     REQUIRE(w.parent.table().map(w.me, w.page(9), guard_entry(), 0));
-    auto const poisoned = page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
+    auto const poisoned =
+        page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
     REQUIRE(w.parent.table().map(w.me, w.page(10), poisoned, 0));
     REQUIRE(w.advise(8, 3) == errc::ok);
     CHECK(w.entry(w.parent, w.page(8)).special);
