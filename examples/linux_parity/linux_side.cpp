@@ -7,9 +7,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <poll.h>
 #include <sstream>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -73,7 +75,18 @@ void wait_for(pid_t child) {
     waitpid(child, &status, 0);
 }
 
-/// While it lives, the machine has hugetlb pages set aside for `steps`, if they map some.
+/// A number of /proc/meminfo.
+std::uint64_t meminfo(std::string const& name) {
+    std::ifstream file{"/proc/meminfo"};
+    for (std::string word; file >> word;) {
+        std::uint64_t number = 0;
+        if (word == name + ":" && file >> number) return number;
+    }
+    return 0;
+}
+
+/// While it lives, the machine has free hugetlb pages for `steps`, if they map some, and nobody
+/// else who asks in this way has.
 class hugetlb_pages_for {
 public:
     explicit hugetlb_pages_for(script const& steps) {
@@ -81,20 +94,31 @@ public:
             auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
             return one.what == op::map && hugetlb;
         });
-        if (!wanted || !(std::ifstream{setting} >> before_)) return;
-        if (before_ >= hugetlb_pages_reserved) return;
-        changed_ = static_cast<bool>(std::ofstream{setting} << hugetlb_pages_reserved);
+        if (wanted) setting_ = open("/proc/sys/vm/nr_hugepages", O_RDWR | O_CLOEXEC);
+        if (setting_ < 0) return;
+        flock(setting_, LOCK_EX);
+        before_ = meminfo("HugePages_Total") - meminfo("HugePages_Surp");
+        // Processes that are still ending hold some.
+        auto const taken = meminfo("HugePages_Total") - meminfo("HugePages_Free");
+        set(taken + meminfo("HugePages_Rsvd") + hugetlb_pages_reserved);
     }
     hugetlb_pages_for(hugetlb_pages_for const&) = delete;
     hugetlb_pages_for& operator=(hugetlb_pages_for const&) = delete;
     ~hugetlb_pages_for() {
-        if (changed_) std::ofstream{setting} << before_;
+        if (setting_ < 0) return;
+        set(before_);
+        flock(setting_, LOCK_UN);  // whoever has inherited it
+        close(setting_);
     }
 
 private:
-    static constexpr auto setting = "/proc/sys/vm/nr_hugepages";
+    void set(std::uint64_t pages) const {
+        auto const text = std::to_string(pages);
+        (void)!pwrite(setting_, text.data(), text.size(), 0);
+    }
+
+    int setting_ = -1;
     std::uint64_t before_ = 0;
-    bool changed_ = false;
 };
 
 }  // namespace

@@ -57,7 +57,7 @@ void write_page(std::ostream& out, grid const& of) {
         << of.count(cell::state::equal) << " cells equal, " << of.count(cell::state::different)
         << " different, " << of.count(cell::state::not_measured)
         << " not measured. Two pages: the odd one first, then, where it differs, second. "
-           "· success, p a part, F EFAULT, I EIO, N ENOMEM, V EINVAL, O EOVERFLOW, S SIGSEGV and B "
+           "· success, p a part, F EFAULT, I EIO, N ENOMEM, V EINVAL, O EOVERFLOW, H EHWPOISON, S SIGSEGV and B "
            "SIGBUS with the si_code, w waited for a userfault.</p>\n<div><table><tr><th></th>";
     for (std::size_t i = 0; i < callers; ++i) {
         out << "<th title=\"" << escaped(meaning_of(static_cast<op>(i))) << "\">"

@@ -175,7 +175,11 @@ struct default_heir;  // fork.hpp; and fork, fork_locked
 // advised_range.hpp: for_each_advised, change_advised_flags
 // guard.hpp: guard_install, guard_remove; stack_growth.hpp: expand_stack; each also _locked
 enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_advice_locked
+// lazy_free.hpp: lazy_free, lazy_free_locked, drop_lazy_page; reclaim_lazy.hpp: reclaim_lazy_free
+// remove.hpp: remove_pages, remove_pages_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
+template<Machine M>
+class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
 
 // 7 walk/
 struct walk_request;  // page_walker.hpp
@@ -216,6 +220,12 @@ class present_page;  // present_page.hpp
 class page_answer;   // present_page.hpp
 template<class Space>
 class hugetlb;  // hugetlb.hpp
+enum class userfault_mode : std::uint8_t;        // userfault_modes.hpp
+enum class userfault_feature : std::uint16_t;    // userfault_modes.hpp
+enum class userfault_protection : std::uint8_t;  // userfault_modes.hpp
+enum class userfault_holes : std::uint8_t;       // userfault_move.hpp
+template<Machine M>
+class userfault_protector;  // userfault_protect.hpp
 template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>
@@ -278,6 +288,7 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
+enum class advice : std::uint8_t;  // madvise.hpp; and madvise
 // mlock.hpp             mlock_pages, munlock_pages
 // populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write

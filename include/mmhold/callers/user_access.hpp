@@ -151,18 +151,18 @@ private:
             .with_if(how_ == access::execute, fault_flag::instruction);
     }
 
-    template<class Outcome>
-    [[nodiscard]] static constexpr trap trap_of(Outcome const& failed) noexcept {
-        if (failed.error() == errc::hardware_poison) return trap::memory_error;
-        if (failed.error() == errc::no_memory) return trap::no_memory;
-        return failed.signal() == fatal_signal::segmentation ? trap::map_error : trap::bus_error;
+    [[nodiscard]] static constexpr trap trap_of(errc error) noexcept {
+        if (error == errc::hardware_poison) return trap::memory_error;
+        return error == errc::no_memory ? trap::no_memory : trap::bus_error;
     }
 
     constexpr trap fault(virt_addr at, held_shared<lock_type>& held) {
         auto authority = lock_authority<lock_type>::may_drop(may_drop(held));
         auto outcome = dispatch<Space>{mm_}.handle({at, flags()}, authority, me_);
         switch (outcome.kind()) {
-            case fault_kind::failed: return trap_of(outcome);
+            case fault_kind::failed:
+                return outcome.signal() == fatal_signal::segmentation ? trap::map_error
+                                                                      : trap_of(outcome.error());
             case fault_kind::installed:
             case fault_kind::installed_major:
             case fault_kind::completed: ++me_.stats().faults; return trap::none;

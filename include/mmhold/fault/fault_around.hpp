@@ -36,8 +36,11 @@ public:
     constexpr explicit fault_around(Space& space) noexcept : space_{space} {}
 
     /// For a read of `site`, whose vma shows an object: maps the object's pages around it that are
-    /// cached. What cannot be mapped is left out. Mm lock: held shared.
+    /// cached. What cannot be mapped is left out. Nothing where a userfault wants to hear of writes
+    /// or of each page (measured on 6.18). Mm lock: held shared.
     constexpr void map(fault_site const& site, cpu_type& me) {
+        constexpr vma_flags page_by_page{vma_flag::userfault_wp, vma_flag::userfault_minor};
+        if (site.area->flags.has_any(page_by_page)) return;
         auto& object = static_cast<object_type&>(*site.area->object);
         auto const pages = window_of(site);
         if (pages.end - pages.lowest == 1) return;
@@ -50,7 +53,7 @@ public:
             (void)object.while_cached(index, page, [&]() -> result<void> {
                 space_.frames().get(page);
                 auto const leaf = leaf_for(*site.area, page, install_for::reading);
-                return install_page(space_, me, at, leaf);
+                return install_page(space_, me, at, leaf, over_marker::refuse);
             });
         }
         let_go(found);

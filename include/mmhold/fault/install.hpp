@@ -12,10 +12,12 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/result.hpp>
 
+#include <cstdint>
 #include <utility>
 
 namespace mmhold {
@@ -68,19 +70,44 @@ template<class Space>
     return page;
 }
 
-/// Puts `leaf` in place for the page at `at` if nothing is there. On success a reference of the
-/// caller's belongs to the entry (unless the leaf is special), and the mapping is counted.
+/// What becomes of a marker that stands for no page where a page is to be put.
+enum class over_marker : std::uint8_t {
+    inherit,  ///< write protection for a userfault passes to the page; anything else is in the way
+    replace,  ///< it goes, whatever it stands for
+    refuse,   ///< it is in the way
+};
+
+namespace detail {
+
+/// The leaf to install where `there` is; none: it cannot be installed.
+[[nodiscard]] constexpr page_entry leaf_over(page_entry const& there, page_entry leaf,
+                                             over_marker marker) noexcept {
+    if (there.none()) return leaf;
+    if (marker == over_marker::replace && stands_for_no_page(there)) return leaf;
+    if (marker != over_marker::inherit || !is_userfault_wp(there)) return {};
+    leaf.uffd_wp = true;
+    leaf.writable = false;
+    return leaf;
+}
+
+}  // namespace detail
+
+/// Puts `leaf` in place for the page at `at` if nothing is there, or what `marker` admits. On
+/// success a reference of the caller's belongs to the entry (unless the leaf is special), and the
+/// mapping is counted.
 ///
 /// Mm lock: held. Errors, and then nothing has changed: exists – there is a leaf, a larger leaf
 /// or a marker; no_memory – a table could not be created.
 template<class Space, class Cpu>
 [[nodiscard]] constexpr result<void> install_leaf(Space& space, Cpu& me, virt_addr at,
-                                                  page_entry const& leaf) {
+                                                  page_entry const& leaf,
+                                                  over_marker marker = over_marker::inherit) {
     auto entry = space.table().lock_leaf(me, at, 0, if_absent::create);
     if (!entry) return entry.error();
-    if (!entry->read().none()) return errc::exists;
-    entry->set(leaf);
-    space.note_mapped(leaf, 1);
+    auto const fitting = detail::leaf_over(entry->read(), leaf, marker);
+    if (fitting.none()) return errc::exists;
+    entry->set(fitting);
+    space.note_mapped(fitting, 1);
     return {};
 }
 
@@ -88,8 +115,9 @@ template<class Space, class Cpu>
 /// installed.
 template<class Space, class Cpu>
 [[nodiscard]] constexpr result<void> install_page(Space& space, Cpu& me, virt_addr at,
-                                                  page_entry const& leaf) {
-    auto const installed = install_leaf(space, me, at, leaf);
+                                                  page_entry const& leaf,
+                                                  over_marker marker = over_marker::inherit) {
+    auto const installed = install_leaf(space, me, at, leaf, marker);
     if (!installed) space.frames().put(leaf.target);
     return installed;
 }

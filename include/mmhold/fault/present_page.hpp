@@ -59,8 +59,11 @@ private:
 ///   a swapped page                           swap_in
 ///   a page that is moving                    waits until it is not, which is as long as it takes
 ///                                            to copy a page; then looks again
-///   a poisoned marker                        hardware_poison
+///   a write to what a userfault protects     busy: its owner must be asked, before anything else
 ///   a guard                                  bad_address, SIGSEGV (space/guard.hpp)
+///   a page that is lost (poisoned)           hardware_poison
+///   a marker for protection                  nothing is mapped; if the vma does not protect any
+///                                            more, it goes, and the access is tried again
 ///   a marker of the host's                   bad_address: only its owner knows what it stands for
 ///
 /// A cheap view of an address space. Never waits for anything else, never drops the mm lock.
@@ -75,7 +78,8 @@ public:
 
     /// Answers a fault at `site`. Nothing: nothing is mapped there, and the caller knows what to
     /// do. Success: the access is permitted now, or worth another try. Errors: bad_address,
-    /// no_memory. Mm lock: held shared.
+    /// no_memory, hardware_poison, busy (only in vmas with vma_flag::userfault_wp). Mm lock: held
+    /// shared.
     [[nodiscard]] constexpr std::optional<page_answer> answer(fault_site const& site,
                                                                cpu_type& me) {
         auto done = look(site, me);
@@ -84,13 +88,24 @@ public:
         return done;
     }
 
-    /// Is nothing mapped at `at`? Looks under the page table lock; out of date at once. Mm lock:
+    /// Is there no page at `at`? Looks under the page table lock; out of date at once. Mm lock:
     /// held shared.
     [[nodiscard]] constexpr bool is_missing(cpu_type& me, virt_addr at) const {
         auto const& tree = space_.table().tree();
         if (!tree.admit(me, at)) return false;
         auto const locked = tree.lock_lowest(me, at);
-        return locked.none(format::index(at, locked.level()));
+        auto const index = format::index(at, locked.level());
+        return locked.none(index) || stands_for_no_page(locked.read(index));
+    }
+    /// Is the page at `at`, there or not, write-protected for a userfault? Otherwise as
+    /// is_missing(). (Linux asks whether it is not writable, which a page that is shared by
+    /// copy-on-write stays, once its protection is lifted: the waiter would not be woken again.)
+    [[nodiscard]] constexpr bool is_protected(cpu_type& me, virt_addr at) const {
+        auto const& tree = space_.table().tree();
+        if (!tree.admit(me, at)) return false;
+        auto const locked = tree.lock_lowest(me, at);
+        auto const entry = locked.read(format::index(at, locked.level()));
+        return entry.uffd_wp || is_userfault_wp(entry);
     }
 
 private:
@@ -103,6 +118,11 @@ private:
         auto const index = format::index(site.at, locked.level());
         auto const found = locked.read(index);
         if (found.none()) return std::nullopt;
+        if (is_userfault_wp(found)) {
+            if (site.area->flags.has(vma_flag::userfault_wp)) return std::nullopt;
+            locked.set(index, {});  // a leftover of an earlier registration
+            return result<void>{};
+        }
         if (found.is_marker()) return meet(site, me, guard{std::move(locked), index}, found);
         return use(site, me, guard{std::move(locked), index}, found);
     }
@@ -110,8 +130,8 @@ private:
     constexpr page_answer meet(fault_site const& site, cpu_type& me, guard entry,
                                 page_entry const& marker) {
         if (is_swapped(marker)) return swap_in_.resolve(site, me, std::move(entry));
-        if (is_poisoned(marker)) return errc::hardware_poison;
         if (is_guard(marker)) return page_answer::forbidden();
+        if (is_poisoned(marker)) return errc::hardware_poison;
         if (!is_moving(marker)) return errc::bad_address;
         entry.unlock();
         space_.frames().await_moved(marker.target);
@@ -123,6 +143,8 @@ private:
             leaf = without_numa_hint(space_.frames(), *site.area, leaf);
             entry.set(leaf);
         }
+        auto const asks_first = site.area->flags.has(vma_flag::userfault_wp) && leaf.uffd_wp;
+        if (site.write() && !leaf.writable && asks_first) return errc::busy;
         auto const must_change = (site.write() || site.unshare()) && !leaf.writable;
         if (must_change) return copy_on_write_.resolve(site, me, std::move(entry));
         if (leaf.present()) entry.touch(wanted_access(site.flags));

@@ -34,17 +34,19 @@
 
 namespace mmhold {
 
-/// What a userfault event says about the access, with the values of UFFD_PAGEFAULT_FLAG_* that can
-/// occur in missing mode (gup-semantics §3, "Event flags").
+/// What a userfault event says about the access, with the values of UFFD_PAGEFAULT_FLAG_*
+/// (gup-semantics §3, "Event flags").
 enum class userfault_event_flag : std::uint8_t {
-    write = 1,  ///< the access was a write; a read has no flag
+    write = 1,          ///< the access was a write; a read has no flag
+    write_protect = 2,  ///< the page is there or to come, but write-protected; always a write, too
+    minor = 4,          ///< the object has the page, this mapping does not show it
 };
 using userfault_event_flags = flag_set<userfault_event_flag>;
 
-/// One message to the pager: a page is missing.
+/// One message to the pager: somebody waits for a page.
 struct userfault_event {
     virt_addr address{};  ///< of the page, or of the access (userfault_feature::exact_address)
-    userfault_event_flags flags{};  ///< none: a read
+    userfault_event_flags flags{};  ///< none: a read of a missing page
     std::uint64_t sequence{0};      ///< counts the events of one queue, from 1
 
     friend constexpr bool operator==(userfault_event const&, userfault_event const&) = default;

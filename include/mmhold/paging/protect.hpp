@@ -16,7 +16,8 @@
 namespace mmhold {
 
 /// Computes the new entry from the old one. Called under the table's lock, for leaves and markers;
-/// the answer is a leaf or a marker that the format can express at the same level.
+/// the answer is a leaf or a marker that the format can express at the same level; a marker may
+/// also become none.
 template<class C>
 concept EntryChange = requires(C& change, page_entry const& old) {
     { change(old) } -> std::same_as<page_entry>;
@@ -45,7 +46,8 @@ constexpr result<void> protect_range(Tree const& tree, typename Tree::cpu_type& 
             }
             auto const old = locked.clear(index);
             auto const fresh = change(old);
-            Tree::machine::expect(fresh.is_leaf() || fresh.is_marker(),
+            auto const dropped = fresh.none() && old.is_leaf();
+            Tree::machine::expect(!dropped && !fresh.is_table(),
                                   "protect: a page was dropped or replaced by a table");
             locked.set(index, fresh);
             if (old.present()) changed.add(here, entry_end<F>(here, locked.level()));

@@ -40,6 +40,11 @@ template<class S>
 concept SelectiveSink = LeafSink<S> && requires(S const& sink, page_entry const& entry) {
     { sink.keeps(entry) } -> std::same_as<bool>;
 };
+/// A sink that leaves something in the place of what was removed: a marker, or none.
+template<class S>
+concept LeavingSink = LeafSink<S> && requires(S& sink, page_entry const& removed, unsigned level) {
+    { sink.left_behind(removed, level) } -> std::same_as<page_entry>;
+};
 
 /// A sink for pages nobody counts.
 struct ignore_leaves {
@@ -58,6 +63,13 @@ constexpr bool is_full(Sink& sink) {
         return false;
     }
 }
+template<class Sink, class Guard>
+constexpr void leave_behind(Sink& sink, Guard& locked, unsigned index, page_entry const& removed) {
+    if constexpr (LeavingSink<Sink>) {
+        auto const left = sink.left_behind(removed, locked.level());
+        if (!left.none()) locked.set(index, left);
+    }
+}
 template<class Sink>
 constexpr bool is_kept(Sink const& sink, page_entry const& entry) {
     if constexpr (SelectiveSink<Sink>) {
@@ -73,8 +85,8 @@ constexpr void release_from(Sink& sink) {
 
 }  // namespace detail
 
-/// Removes every leaf and marker of `span`, but what a SelectiveSink keeps; leaves that reach over
-/// its ends are split first.
+/// Removes every leaf and marker of `span`, but for what a SelectiveSink keeps or a LeavingSink
+/// leaves; leaves that reach over its ends are split first.
 ///
 /// Mm lock: shared (then others may map new leaves behind our back) or exclusive. Sink and flush as
 /// said in their concepts; without a GatheringSink the caller releases the pages after the return.
@@ -105,6 +117,7 @@ constexpr result<void> unmap_range(Tree const& tree, typename Tree::cpu_type& me
             auto const removed = locked.clear(index);
             if (removed.present()) changed.add(here, entry_end<F>(here, locked.level()));
             sink(here, removed, locked.level());
+            detail::leave_behind(sink, locked, index, removed);
             return onward::next;
         };
         at = tree.visit_one_table(me, at, span.end(), remove);

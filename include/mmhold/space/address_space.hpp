@@ -289,10 +289,11 @@ public:
         });
     }
     constexpr result<void> set_source_locked(held_exclusive<lock_type> const& held, cpu_type& me,
-                                             page_span span, fault_source* source) {
+                                             page_span span, fault_source* source,
+                                             vma_flags modes = {}) {
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
         if (auto const ready = layout_.prepare_source(span); !ready) return ready;
-        layout_.set_source(span, source);
+        layout_.set_source(span, source, modes);
         return {};
     }
 
@@ -335,7 +336,10 @@ public:
             if (part.empty()) break;
             auto const gone = discarded_part(map[index], part);
             if (!gone) return gone.error();
-            if (auto const done = drop_pages(me, *gone, guard_markers::stay); !done) return done;
+            auto const marks = is_anonymous(map[index])
+                                   ? staying_marks{staying_mark::guard}
+                                   : staying_marks{staying_mark::guard, staying_mark::userfault_wp};
+            if (auto const done = drop_pages(me, *gone, marks); !done) return done;
             at = part.end();
         }
         return hole ? errc::no_memory : errc::ok;
@@ -449,10 +453,10 @@ private:
 
     /// Empty tables go as well, if the range is at least one table's: PT_RECLAIM.
     constexpr result<void> drop_pages(cpu_type& me, page_span span,
-                                      guard_markers guards = guard_markers::go) {
+                                      staying_marks marks = {}) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
         unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay, guards};
+                                           large ? empty_tables::go : empty_tables::stay, marks};
         return table_.unmap(me, span, gone, flush());
     }
 

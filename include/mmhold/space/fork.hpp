@@ -153,7 +153,8 @@ private:
     constexpr onward copy_entry(vma const& area, guard& from, unsigned index, virt_addr at,
                                 page_entry const& entry) {
         auto const level = from.level();
-        if (is_objects_page(area, entry)) return onward::next;
+        if (is_objects_page(area, entry) && !keeps_protection(area)) return onward::next;
+        if (is_lost_on_the_way(area, entry)) return onward::next;
         if (crosses<format>(at, level, area.span)) return need(missing::smaller_leaves, level);
         if (!into_) {
             auto table = child_.table().tree().lock_at(me_, at, level, if_absent::fail);
@@ -168,6 +169,19 @@ private:
             return put(index, copy_page(area, entry));
         }
         return put(index, share(area, from, index, at, entry));
+    }
+
+    /// Shared memory is copied where the child's userfault must find what it has protected.
+    [[nodiscard]] constexpr bool keeps_protection(vma const& area) const noexcept {
+        return keep_uffd_wp_ && area.flags.has(vma_flag::userfault_wp);
+    }
+    /// Protection of a page to come means nothing without a userfault; and what shows an object for
+    /// all to see is not copied, so neither is a marker in it (measured on 6.18).
+    [[nodiscard]] constexpr bool is_lost_on_the_way(vma const& area,
+                                                    page_entry const& entry) const noexcept {
+        if (is_userfault_wp(entry)) return !keep_uffd_wp_;
+        auto const shown = area.object != nullptr && area.flags.has(vma_flag::shared);
+        return shown && is_poisoned(entry) && !keeps_protection(area);
     }
 
     /// A swapped page is read back by each for itself, but is not exclusive any more. Nothing is
@@ -287,11 +301,15 @@ public:
     }
 
 private:
+    static constexpr vma_flags userfaults{vma_flag::userfault_missing, vma_flag::userfault_wp,
+                                          vma_flag::userfault_minor};
+
     /// What `area` is in the child.
     [[nodiscard]] constexpr vma inherited(vma const& area) const {
         auto copy = area;
         copy.flags = area.flags.without(vma_flag::locked);  // fork(2): memory locks are not
         if (area.source != nullptr) copy.source = heir_(area);
+        if (copy.source == nullptr) copy.flags = copy.flags.without(userfaults);
         return copy;
     }
 

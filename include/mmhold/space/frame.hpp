@@ -19,7 +19,7 @@ enum class frame_kind : std::uint8_t {
 };
 
 /// What else pinning must know about a folio (gup-semantics §5.4, below the table).
-enum class frame_attribute : std::uint8_t {
+enum class frame_attribute : std::uint16_t {
     longterm_forbidden = 1,  ///< must stay movable: a pin for ever is refused (CMA, ZONE_MOVABLE)
     peer_to_peer = 2,        ///< memory of a PCI device: only for who asks for it
     secret = 4,              ///< memfd_secret: the lockless walk may not take it
@@ -28,6 +28,7 @@ enum class frame_attribute : std::uint8_t {
     hugetlb = 32,            ///< of a hugetlb_pool: always whole, and no part of VmRSS
     hwpoison = 64,           ///< its memory is broken: contents lost, out of use once it is freed
     offlined = 128,          ///< its memory is suspect: out of use once it is freed
+    lazily_free = 256,       ///< an anonymous page that may go while it is clean (MADV_FREE)
 };
 using frame_attributes = flag_set<frame_attribute>;
 
@@ -112,7 +113,7 @@ struct frame_state {
         return static_cast<std::uint32_t>(set.bits()) << attribute_shift;
     }
     [[nodiscard]] static constexpr frame_attributes attributes(std::uint32_t word) noexcept {
-        return frame_attributes::from_bits(static_cast<std::uint8_t>(word >> attribute_shift));
+        return frame_attributes::from_bits(static_cast<std::uint16_t>(word >> attribute_shift));
     }
 
     /// What a word says about the folio, and what it says about the page alone (less its order).

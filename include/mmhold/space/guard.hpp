@@ -68,7 +68,7 @@ public:
 
 private:
     constexpr result<void> clear(page_span part) {
-        unmapped_pages<Space> gone{space_, me_, empty_tables::stay, guard_markers::stay};
+        unmapped_pages<Space> gone{space_, me_, empty_tables::stay, staying_mark::guard};
         return space_.table().unmap(me_, part, gone, space_.flush());
     }
     /// exists: somebody was faster.

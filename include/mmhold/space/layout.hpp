@@ -142,8 +142,14 @@ public:
     }
 
     /// Lets `source` answer the faults of all vmas in `span`; nullptr: the handlers of their kinds.
-    constexpr void set_source(page_span span, fault_source* source) noexcept {
-        change_each(span, [source](vma& area) { area.source = source; });
+    /// `modes`: the flags userfault_* that say which of them; all others are cleared.
+    constexpr void set_source(page_span span, fault_source* source, vma_flags modes = {}) noexcept {
+        constexpr vma_flags all{vma_flag::userfault_missing, vma_flag::userfault_wp,
+                                vma_flag::userfault_minor};
+        change_each(span, [=](vma& area) {
+            area.source = source;
+            area.flags = area.flags.without(all).with(modes);
+        });
     }
 
     /// All vmas in `span` lose the flags `gone` and get `fresh`. Prepared by prepare_source().

@@ -40,8 +40,24 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
 [[nodiscard]] constexpr bool is_poisoned(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::poisoned);
 }
+[[nodiscard]] constexpr bool is_userfault_wp(page_entry const& entry) noexcept {
+    return is_marker_of(entry, page_marker::userfault_wp);
+}
+/// Does a marker stand where there is no page at all, neither here nor in the store?
+[[nodiscard]] constexpr bool stands_for_no_page(page_entry const& entry) noexcept {
+    return is_userfault_wp(entry) || is_poisoned(entry) || is_guard(entry);
+}
 [[nodiscard]] constexpr bool is_moving(page_entry const& entry) noexcept {
     return is_marker_of(entry, page_marker::moving);
+}
+
+/// The marker for a page that is not there, and will be write-protected when it comes.
+[[nodiscard]] constexpr page_entry userfault_wp_entry() noexcept {
+    return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::userfault_wp), 0);
+}
+/// The marker for a page that is lost: its memory is broken, or a pager says so.
+[[nodiscard]] constexpr page_entry poisoned_entry() noexcept {
+    return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
 }
 
 /// The marker that stands for `leaf`, which is a single page, while its contents are in `slot`.
@@ -63,11 +79,6 @@ enum class exclusivity : std::uint8_t { shared, exclusive };
 /// Which slot a swapped entry names.
 [[nodiscard]] constexpr std::uint64_t slot_of(page_entry const& entry) noexcept {
     return entry.target.value;
-}
-
-/// The marker in the place of a page whose memory is broken.
-[[nodiscard]] constexpr page_entry poisoned_entry() noexcept {
-    return page_entry::marker_for(static_cast<std::uint8_t>(page_marker::poisoned), 0);
 }
 
 /// The marker that stands for `leaf` while its page is moving; it names the page.

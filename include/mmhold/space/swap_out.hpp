@@ -18,10 +18,13 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/lazy_free.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/split_folio.hpp>
 #include <mmhold/space/taken_page.hpp>
 #include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/unmapped_pages.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -121,18 +124,44 @@ private:
     return can_be_discarded(area);
 }
 
+/// Takes the entry for an object's page away, if it is the only one; the object keeps the page,
+/// pinned or not (measured on 6.18). False: it is no such page.
+template<class Space>
+constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, virt_addr at) {
+    auto const& frames = space.frames();
+    {
+        auto const entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
+        auto const leaf = entry ? entry->read() : page_entry{};
+        if (!leaf.is_leaf() || leaf.special || !frames.contains(leaf.target)) return false;
+        auto const only_here = frames.map_count(leaf.target) == 1;
+        if (frames.kind(leaf.target) != frame_kind::page_cache || !only_here) return false;
+    }
+    unmapped_pages<Space> gone{space, me, empty_tables::stay, staying_mark::guard};
+    auto const page = *page_span::from(at, page_count{1});
+    return space.table().unmap(me, page, gone, space.flush()).has_value();
+}
+
+/// Reclaim's choice for one page. Errors: why it stays.
+template<class Space, class W>
+constexpr result<void> page_out_one(W const& held, typename Space::cpu_type& me, Space& space,
+                                    vma const& area, virt_addr at) {
+    if (area.object != nullptr && unmap_objects_page(me, space, at)) return {};
+    if (may_be_dropped(me, space, area, at)) return drop_lazy_page(held, me, space, area, at);
+    return swap_out_page(held, me, space, at).error();
+}
+
 /// page_out() within one vma: how many pages went.
 template<class Space, class W>
 constexpr result<std::uint64_t> page_out_area(W const& held, typename Space::cpu_type& me,
-                                              Space& space, page_span span) {
+                                              Space& space, vma const& area, page_span span) {
     std::uint64_t gone = 0;
     pages_to_swap<Space> next;
     for (auto from = span.start(); from < span.end();) {
         if (auto const found = next.find(space, me, span, from); !found) return found.error();
         for (std::size_t i = 0; i < next.count; ++i) {
-            auto const slot = swap_out_page(held, me, space, next.at[i]);
-            if (slot) ++gone;
-            if (slot.error() == errc::no_memory) return gone;
+            auto const out = page_out_one(held, me, space, area, next.at[i]);
+            if (out) ++gone;
+            if (out.error() == errc::no_memory) return gone;
         }
     }
     return gone;
@@ -140,37 +169,28 @@ constexpr result<std::uint64_t> page_out_area(W const& held, typename Space::cpu
 
 }  // namespace detail
 
-/// madvise(MADV_PAGEOUT), for what it can do to private memory: every page of `span` that is
-/// neither pinned nor held nor shared goes to the swap store; how many did. The others stay, and
-/// when the store is full the rest stays; that is no error. Large folios that are nobody else's are
+/// madvise(MADV_PAGEOUT): every page of `span` that is neither pinned nor held nor shared goes to
+/// the swap store – or is forgotten, if it may be (lazy_free.hpp) –, and an object's page that is
+/// mapped nowhere else is unmapped; how many did. The others stay, and when the store is full, or
+/// there is none, the rest stays; that is no error. Large folios that are nobody else's are
 /// split; in what is left of one, pages of zeroes become the zero page (measured on 6.18).
 ///
-/// Mm lock: held shared or exclusively. Errors: not_supported – the space has no store;
-/// invalid_argument – a mapping whose pages must stay (locked, device memory): those above it are
-/// left alone; no_memory – there was a hole, everything else is done; lock_not_held.
+/// Mm lock: held shared or exclusively. Errors: invalid_argument – a mapping whose pages must stay
+/// (locked, device memory): those above it are left alone; no_memory – there was a hole, everything
+/// else is done; lock_not_held.
 template<class Space, WitnessOf<typename Space::lock_type> W>
 constexpr result<std::uint64_t> page_out_locked(W const& held, typename Space::cpu_type& me,
                                                 Space& space, page_span span) {
     if (!held.guards(space.lock())) return errc::lock_not_held;
-    if (space.swap() == nullptr) return errc::not_supported;
     std::uint64_t gone = 0;
-    auto outcome = errc::ok;
-    auto expected = span.start();
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = detail::common_pages(area.span, span);
-        if (part.empty() || outcome == errc::invalid_argument) return;
-        if (!detail::can_be_paged_out(area)) {
-            outcome = errc::invalid_argument;
-            return;
-        }
-        if (part.start() != expected) outcome = errc::no_memory;
-        expected = part.end();
-        auto const done = detail::page_out_area(held, me, space, part);
+    auto const each = [&](vma const& area, page_span part) -> result<void> {
+        if (!detail::can_be_paged_out(area)) return errc::invalid_argument;
+        auto const done = detail::page_out_area(held, me, space, area, part);
         gone += done.value_or(0);
-        if (!done) outcome = done.error();
-    });
-    if (outcome == errc::ok && expected != span.end()) outcome = errc::no_memory;
-    if (outcome != errc::ok) return outcome;
+        return done.error();
+    };
+    auto const outcome = for_each_advised(held, space, span, each);
+    if (!outcome) return outcome.error();
     return gone;
 }
 

@@ -19,6 +19,8 @@
 // Discarder takes the marker away like any other. replace() and put_back() then find it gone, and
 //           the page goes with them.
 //
+// Protector  (userfault_protect.hpp) changes the marker's mark; replace() hands it on.
+//
 // A marker is unmistakable: it names a page that the taker holds, so no other can be the same.
 
 #include <mmhold/paging/page_format.hpp>
@@ -91,10 +93,12 @@ public:
     [[nodiscard]] constexpr bool replace(Space& space, cpu_type& me,
                                          page_entry const& entry) const {
         auto place = space.table().lock_leaf(me, at_, 0, if_absent::fail);
-        auto const found = place && place->read() == moving_entry(leaf_);
+        auto const marker = place ? place->read() : page_entry{};
+        auto const found = is_moving(marker) && marker.target == leaf_.target;
         if (found) {
-            place->set(entry);
-            space.note_mapped(entry, 1);
+            auto const stays = protected_as(marker, entry);
+            place->set(stays);
+            space.note_mapped(stays, 1);
         }
         // Still under the lock: from there on the page may be somebody else's.
         space.frames().clear_moving(page());
@@ -110,6 +114,14 @@ private:
         auto const& frames = space.frames();
         return entry.is_leaf() && !entry.special && frames.contains(entry.target) &&
                frames.order_of(entry.target) != 0;
+    }
+
+    /// Whether the page is write-protected for a userfault may have changed on the way.
+    [[nodiscard]] static constexpr page_entry protected_as(page_entry const& marker,
+                                                           page_entry entry) noexcept {
+        entry.uffd_wp = marker.uffd_wp;
+        if (entry.is_leaf() && entry.uffd_wp) entry.writable = false;
+        return entry;
     }
 
     [[nodiscard]] static constexpr errc refuse(Space& space, page_entry const& entry) noexcept {

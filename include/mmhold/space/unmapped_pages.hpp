@@ -10,6 +10,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/vocab/address.hpp>
+#include <mmhold/vocab/flag_set.hpp>
 
 #include <array>
 #include <cstddef>
@@ -23,11 +24,12 @@ enum class empty_tables : std::uint8_t {
     go,    ///< they are retired at once (PT_RECLAIM)
 };
 
-/// What becomes of guard markers, which outlive the pages of a mapping but not the mapping.
-enum class guard_markers : std::uint8_t {
-    go,    ///< the mapping goes, too
-    stay,  ///< only the pages go (MADV_DONTNEED, truncation; measured on 6.18)
+/// What may outlive the pages of a mapping, but not the mapping: it stays as a marker.
+enum class staying_mark : std::uint8_t {
+    guard = 1,         ///< guards (MADV_DONTNEED, truncation; measured on 6.18)
+    userfault_wp = 2,  ///< write protection for a userfault, where the contents may come back
 };
+using staying_marks = flag_set<staying_mark>;
 
 /// The sink of every unmapping in an address_space: up to 64 entries at a time. Used by one actor.
 template<class Space>
@@ -38,8 +40,8 @@ public:
 
     /// For pages of `space`, unmapped by `me`, both of which outlive it.
     constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables,
-                             guard_markers guards = guard_markers::go) noexcept
-        : space_{space}, me_{me}, tables_{tables}, guards_{guards} {}
+                             staying_marks stay = {}) noexcept
+        : space_{space}, me_{me}, tables_{tables}, stay_{stay} {}
     unmapped_pages(unmapped_pages const&) = delete;
     unmapped_pages& operator=(unmapped_pages const&) = delete;
     constexpr ~unmapped_pages() = default;
@@ -52,7 +54,14 @@ public:
     }
     /// Is it none of our business?
     [[nodiscard]] constexpr bool keeps(page_entry const& entry) const noexcept {
-        return guards_ == guard_markers::stay && is_guard(entry);
+        return stay_.has(staying_mark::guard) && is_guard(entry);
+    }
+    /// What stays where `removed` was (LeavingSink).
+    [[nodiscard]] constexpr page_entry left_behind(page_entry const& removed,
+                                                    unsigned level) const noexcept {
+        auto const is_protected = removed.uffd_wp || is_userfault_wp(removed);
+        auto const stays = stay_.has(staying_mark::userfault_wp) && is_protected && level == 0;
+        return stays ? userfault_wp_entry() : page_entry{};
     }
     /// Is there no room for one more?
     [[nodiscard]] constexpr bool full() const noexcept {
@@ -86,7 +95,7 @@ private:
     Space& space_;
     cpu_type& me_;
     empty_tables tables_;
-    guard_markers guards_;
+    staying_marks stay_;
     std::size_t used_{0};
     std::size_t tables_used_{0};
     std::array<note, 64> notes_{};

@@ -45,13 +45,13 @@ enum class vma_flag : std::uint32_t {
     dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
     wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
     droppable = 8192,     ///< VM_DROPPABLE: pages may go when memory is short, and come back zero
-    userfault_missing = 1 << 14,  ///< VM_UFFD_MISSING: missing pages are the source's
-    userfault_wp = 1 << 15,       ///< VM_UFFD_WP: the source may write-protect pages
-    userfault_minor = 1 << 16,    ///< VM_UFFD_MINOR: pages the object has are the source's, too
-    large_advised = 1 << 17,      ///< VM_HUGEPAGE: faults may map large folios
-    large_refused = 1 << 18,      ///< VM_NOHUGEPAGE: they never do
-    accounted = 1 << 21,          ///< VM_ACCOUNT: private and once writable; stays when it is not
-    unsplittable = 1 << 24,       ///< vm_ops->may_split says no: changed as a whole or not at all
+    userfault_missing = 16384,  ///< VM_UFFD_MISSING: missing pages are the source's
+    userfault_wp = 32768,       ///< VM_UFFD_WP: the source may write-protect pages
+    userfault_minor = 65536,    ///< VM_UFFD_MINOR: pages the object has are the source's, too
+    large_advised = 131072,     ///< VM_HUGEPAGE: faults may map large folios
+    large_refused = 262144,     ///< VM_NOHUGEPAGE: they never do
+    accounted = 524288,         ///< VM_ACCOUNT: private and once writable; stays when it is not
+    unsplittable = 1048576,     ///< vm_ops->may_split says no: changed as a whole or not at all
 };
 using vma_flags = flag_set<vma_flag>;
 
@@ -209,10 +209,10 @@ enum class large_folios : std::uint8_t {
     return wanted && policy != large_folios::never && area.source == nullptr && is_anonymous(area);
 }
 
-/// The flags of a mapping of a file or object that is, or was, private and writable: memory has been
-/// promised for its copies, and the promise is kept when it becomes read-only, so that it is not
-/// joined with neighbours that never had one (measured on 6.18). Private anonymous memory gives the
-/// promise back unless it was used; that is not modelled.
+/// The flags of a mapping of a file or object that is, or was, private and writable: memory has
+/// been promised for its copies, and the promise is kept when it becomes read-only, so that it is
+/// not joined with neighbours that never had one (measured on 6.18). Private anonymous memory gives
+/// the promise back unless it was used; that is not modelled.
 [[nodiscard]] constexpr vma_flags with_account(vma const& area) noexcept {
     auto const promised = area.has_file_pages() && permits(area.prot, access::write) &&
                           !area.flags.has_any({vma_flag::shared, vma_flag::hugetlb});
@@ -245,10 +245,11 @@ inline constexpr std::uint64_t hugetlb_pages = 512;
 }
 
 /// Does mlock mark it? (Not devices, what is never merged, hugetlb and persistent memory; nor
-/// secret memory, which is locked from the start and stays so.)
+/// secret memory, which is locked from the start and stays so; nor what is droppable.)
 [[nodiscard]] constexpr bool can_be_locked(vma const& area) noexcept {
     return !area.flags.has_any({vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
-                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret});
+                                vma_flag::hugetlb, vma_flag::fsdax, vma_flag::secret,
+                                vma_flag::droppable});
 }
 
 /// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?

@@ -68,7 +68,9 @@ step generator::change() {
     if (large_ && one_in(4)) one.bytes = large_bytes;
     if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
-        constexpr std::array servers{memory::faults, memory::faults_bus, memory::faults_user};
+        constexpr std::array servers{memory::faults,        memory::faults_bus,
+                                     memory::faults_user,   memory::faults_wp,
+                                     memory::faults_shared, memory::faults_minor};
         one.of = servers[below(servers.size())];
     } else if (what == op::keep || what == op::register_buffers) {
         one.bytes = some_length();

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// madvise(2): one door to all advice (gup-semantics §8.1 columns OR, OW; §8.3).
+//
+//   checks    advice nobody knows, a start that is not page-aligned, a length that wraps:
+//             invalid_argument; no bytes: success, whatever is mapped
+//   walk      mappings from the lowest on; a refusal ends it; a hole is told when the rest is done
+//             (advised_range.hpp); populating ends at the first page that cannot be had
+//   result    0 or the errno; of MADV_REMOVE not_supported stands for EACCES
+
+#include <mmhold/callers/populate.hpp>
+#include <mmhold/callers/user_range.hpp>
+#include <mmhold/space/fork_advice.hpp>
+#include <mmhold/space/guard.hpp>
+#include <mmhold/space/lazy_free.hpp>
+#include <mmhold/space/remove.hpp>
+#include <mmhold/space/swap_out.hpp>
+#include <mmhold/vocab/access.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/result.hpp>
+
+#include <cstdint>
+
+namespace mmhold {
+
+/// What madvise may be told; the values are Linux's MADV_*.
+enum class advice : std::uint8_t {
+    dont_need = 4,         ///< dontneed()
+    free = 8,              ///< lazy_free()
+    remove = 9,            ///< remove_pages()
+    dont_fork = 10,        ///< fork_advice()
+    do_fork = 11,          ///< fork_advice()
+    wipe_on_fork = 18,     ///< fork_advice()
+    keep_on_fork = 19,     ///< fork_advice()
+    page_out = 21,         ///< page_out()
+    populate_read = 22,    ///< madvise_populate()
+    populate_write = 23,   ///< madvise_populate()
+    guard_install = 102,   ///< guard_install()
+    guard_remove = 103,    ///< guard_remove()
+};
+
+/// Is it one of the values above? (A number from outside may be any.)
+[[nodiscard]] constexpr bool is_known(advice what) noexcept {
+    switch (what) {
+        case advice::dont_need:
+        case advice::free:
+        case advice::remove:
+        case advice::dont_fork:
+        case advice::do_fork:
+        case advice::wipe_on_fork:
+        case advice::keep_on_fork:
+        case advice::page_out:
+        case advice::populate_read:
+        case advice::populate_write:
+        case advice::guard_install:
+        case advice::guard_remove: return true;
+    }
+    return false;
+}
+
+namespace detail {
+
+/// All advice but populating.
+template<class Space, class Cpu>
+constexpr result<void> advise_pages(Space& mm, Cpu& me, page_span span, advice what) {
+    switch (what) {
+        case advice::dont_need: return mm.dontneed(me, span);
+        case advice::free: return lazy_free(me, mm, span);
+        case advice::remove: return remove_pages(me, mm, span);
+        case advice::dont_fork: return fork_advice(me, mm, span, at_fork::leave_out);
+        case advice::do_fork: return fork_advice(me, mm, span, at_fork::inherit);
+        case advice::wipe_on_fork: return fork_advice(me, mm, span, at_fork::wipe);
+        case advice::keep_on_fork: return fork_advice(me, mm, span, at_fork::keep);
+        case advice::page_out: return page_out(me, mm, span).error();
+        case advice::guard_install: return guard_install(me, mm, span);
+        case advice::guard_remove: return guard_remove(me, mm, span);
+        case advice::populate_read:
+        case advice::populate_write: break;
+    }
+    return errc::invalid_argument;
+}
+
+}  // namespace detail
+
+/// madvise(range.start, range.bytes, what). Errors: those of the operation `what` names;
+/// invalid_argument – the start is not page-aligned, the range wraps, or `what` is no advice;
+/// no_memory – there is a hole.
+///
+/// Mm lock: not held by the caller; taken as the operation needs it.
+template<GupProfile P = linux_6_18, class Space, class Cpu>
+constexpr result<void> madvise(Space& mm, Cpu& me, user_range range, advice what) {
+    if (what == advice::populate_read) return madvise_populate<P>(mm, me, range, access::read);
+    if (what == advice::populate_write) return madvise_populate<P>(mm, me, range, access::write);
+    auto const span = detail::madvise_span(range);
+    if (!span) return span.error();
+    if (span->empty()) return is_known(what) ? errc::ok : errc::invalid_argument;
+    return detail::advise_pages(mm, me, *span, what);
+}
+
+}  // namespace mmhold

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mmhold/lock/held.hpp>
+#include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/object_mappings.hpp>
+#include <mmhold/space/page_cache.hpp>
+#include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/vma.hpp>
+#include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/page_span.hpp>
+#include <mmhold/vocab/result.hpp>
+
+namespace mmhold {
+
+/// May MADV_REMOVE punch a hole into what `area` shows? ok; invalid_argument – there is no object,
+/// or it is locked; not_supported – not a shared mapping that may be written to (Linux: EACCES):
+/// what mprotect has taken away for now does not count. (Measured on 6.18.)
+[[nodiscard]] constexpr errc check_remove(vma const& area) noexcept {
+    if (area.flags.has(vma_flag::locked) || area.object == nullptr) return errc::invalid_argument;
+    auto const shared = area.flags.has(vma_flag::shared);
+    return shared && area.may.has(protection_bit::write) ? errc::ok : errc::not_supported;
+}
+
+/// madvise(MADV_REMOVE): the pages of the objects that are mapped in `span` go, for everybody
+/// (page_cache::punch); private copies and guards stay.
+///
+/// Mm lock: held shared or exclusively. (Linux gives it up for the time of the punch; no lock that
+/// the object takes comes before it.) Errors: check_remove(), and then mappings above are left
+/// alone; no_memory – there was a hole, everything else is done; lock_not_held.
+template<class Space, WitnessOf<typename Space::lock_type> W>
+constexpr result<void> remove_pages_locked(W const& held, typename Space::cpu_type& me,
+                                           Space& space, page_span span) {
+    using object_type = page_cache<Space>;
+    return for_each_advised(held, space, span, [&](vma const& area, page_span part) {
+        if (auto const refused = check_remove(area); refused != errc::ok) {
+            return result<void>{refused};
+        }
+        auto const first = area.file_page_at(part.start());
+        return static_cast<object_type&>(*area.object).punch(me, {first, first + part.pages()});
+    });
+}
+/// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
+template<class Space>
+constexpr result<void> remove_pages(typename Space::cpu_type& me, Space& space, page_span span) {
+    return under_shared_lock<result<void>>(space.lock(), [&](auto const& held) {
+        return remove_pages_locked(held, me, space, span);
+    });
+}
+
+}  // namespace mmhold
