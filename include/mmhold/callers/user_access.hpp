@@ -151,11 +151,9 @@ private:
             .with_if(how_ == access::execute, fault_flag::instruction);
     }
 
-    template<class Outcome>
-    [[nodiscard]] static constexpr trap trap_of(Outcome const& failed) noexcept {
-        if (failed.error() == errc::hardware_poison) return trap::memory_error;
-        if (failed.error() == errc::no_memory) return trap::no_memory;
-        return failed.signal() == fatal_signal::segmentation ? trap::map_error : trap::bus_error;
+    [[nodiscard]] static constexpr trap trap_of(errc error) noexcept {
+        if (error == errc::hardware_poison) return trap::memory_error;
+        return error == errc::no_memory ? trap::no_memory : trap::bus_error;
     }
 
     constexpr trap fault(virt_addr at, held_shared<lock_type>& held) {
