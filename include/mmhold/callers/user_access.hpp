@@ -160,7 +160,9 @@ private:
         auto authority = lock_authority<lock_type>::may_drop(may_drop(held));
         auto outcome = dispatch<Space>{mm_}.handle({at, flags()}, authority, me_);
         switch (outcome.kind()) {
-            case fault_kind::failed: return trap_of(outcome);
+            case fault_kind::failed:
+                return outcome.signal() == fatal_signal::segmentation ? trap::map_error
+                                                                      : trap_of(outcome.error());
             case fault_kind::installed:
             case fault_kind::installed_major:
             case fault_kind::completed: ++me_.stats().faults; return trap::none;

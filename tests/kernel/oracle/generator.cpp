@@ -20,6 +20,7 @@ generator::generator(std::uint64_t seed, menu from)
 script generator::next() {
     script out;
     large_ = false;
+    has_ = {};
     auto const first = 1 + below(3);
     auto const steps = first + 3 + below(16);
     while (out.size() < steps) {
@@ -38,10 +39,35 @@ std::uint64_t generator::some_page() {
     return large_page(512 * below(4) + inside[below(inside.size())]);
 }
 
+/// What else a script maps decides whether it may map this: a ring is placed by the kernel, which
+/// keeps away from stacks.
+bool generator::goes_with_the_others(memory of) const {
+    if (of == memory::ring) return !has_[static_cast<std::size_t>(memory::stack)];
+    return of != memory::stack || !has_[static_cast<std::size_t>(memory::ring)];
+}
+
+/// May the script do this to what it has mapped so far? No hole is punched into hugetlb or a
+/// driver's pages by the library; and pages that a pager on another cpu has supplied are known to
+/// reclaim when that cpu finds the time.
+bool generator::goes_with_the_mappings(op what) const {
+    auto const any_of = [this](auto test) {
+        for (std::size_t i = 0; i < memories; ++i) {
+            if (has_[i] && test(static_cast<memory>(i))) return true;
+        }
+        return false;
+    };
+    if (what == op::page_out) return !any_of(has_faults);
+    if (what != op::remove) return true;
+    return !any_of(
+        [](memory of) { return is_large(of) || of == memory::ring || of == memory::perf; });
+}
+
 step generator::mapping() {
     constexpr std::array<unsigned, 10> rights{3, 3, 3, 3, 3, 1, 2, 0, 5, 4};
     step one{op::map};
     one.of = from_.kinds[below(from_.kinds.size())];
+    if (!goes_with_the_others(one.of)) one.of = memory::own;
+    has_[static_cast<std::size_t>(one.of)] = true;
     one.prot = rights[below(rights.size())];
     auto const pages = 1 + below(5);
     one.at = arena_page(below(pages_in_use));
@@ -60,8 +86,7 @@ step generator::change() {
     for (int tries = 0; tries < 20 && one_in(2) && area_of(what) != area::core; ++tries) {
         what = from_.changes[below(from_.changes.size())];
     }
-    // The library punches no holes into hugetlb.
-    if (what == op::remove && large_) what = op::discard;
+    if (!goes_with_the_mappings(what)) what = op::discard;
     step one{what};
     if (what == op::map || (what == op::fork && one_in(2))) return mapping();
     one.prot = static_cast<unsigned>(one_in(2) ? 3 : below(8));

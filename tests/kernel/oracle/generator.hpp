@@ -7,6 +7,7 @@
 // mapping into the next, end in holes. One in twenty has arguments nobody should pass.
 
 #include "../../../examples/linux_parity/step.hpp"
+#include <array>
 #include <cstdint>
 #include <random>
 #include <vector>
@@ -38,10 +39,13 @@ private:
     std::uint64_t some_length();
     std::uint64_t some_page();
     void add_target(parity::step& one);
+    bool goes_with_the_others(parity::memory of) const;
+    bool goes_with_the_mappings(parity::op what) const;
 
     std::mt19937_64 random_;
     menu from_;
-    bool large_{false};  ///< does this script map large pages?
+    bool large_{false};                         ///< does this script map large pages?
+    std::array<bool, parity::memories> has_{};  ///< what it maps
 };
 
 }  // namespace oracle
