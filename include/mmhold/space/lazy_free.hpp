@@ -34,10 +34,10 @@
 
 namespace mmhold {
 
-/// May the pages of `area` be lazily free? Private memory without a file, not locked. (Measured on
-/// 6.18.)
+/// May the pages of `area` be lazily free? Private memory without an object (/dev/zero's has none),
+/// not locked. (Measured on 6.18.)
 [[nodiscard]] constexpr bool can_be_lazily_free(vma const& area) noexcept {
-    return is_anonymous(area) && !area.has_file_pages() && can_be_discarded(area) &&
+    return is_anonymous(area) && area.object == nullptr && can_be_discarded(area) &&
            !area.flags.has(vma_flag::io);
 }
 

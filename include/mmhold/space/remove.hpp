@@ -17,9 +17,10 @@ namespace mmhold {
 /// or it is locked; not_supported – not a shared mapping that may be written to (Linux: EACCES):
 /// what mprotect has taken away for now does not count. (Measured on 6.18.)
 [[nodiscard]] constexpr errc check_remove(vma const& area) noexcept {
-    if (area.flags.has(vma_flag::locked) || area.object == nullptr) return errc::invalid_argument;
+    if (area.flags.has(vma_flag::locked) || !area.has_file_pages()) return errc::invalid_argument;
     auto const shared = area.flags.has(vma_flag::shared);
-    return shared && area.may.has(protection_bit::write) ? errc::ok : errc::not_supported;
+    if (!shared || !area.may.has(protection_bit::write)) return errc::not_supported;
+    return area.object != nullptr ? errc::ok : errc::invalid_argument;
 }
 
 /// madvise(MADV_REMOVE): the pages of the objects that are mapped in `span` go, for everybody
