@@ -14,14 +14,15 @@
 namespace mmhold {
 
 /// May MADV_REMOVE punch a hole into what `area` shows? ok; invalid_argument – there is no file
-/// behind it, or it is locked; not_supported – not a shared mapping that may be written to (Linux:
-/// EACCES; what mprotect has taken away for now does not count), or a file without an object of the
-/// library's (Linux asks its file system). (Measured on 6.18.)
+/// behind it, or it is locked; or its file has no object of the library's (Linux asks the file
+/// system); not_supported – not a shared mapping that may be written to (Linux: EACCES; what
+/// mprotect has taken away for now does not count). (Measured on 6.18.)
 [[nodiscard]] constexpr errc check_remove(vma const& area) noexcept {
     auto const has_file = area.has_file_pages() || area.flags.has(vma_flag::hugetlb);
     if (area.flags.has(vma_flag::locked) || !has_file) return errc::invalid_argument;
     auto const shared = area.flags.has(vma_flag::shared) && area.may.has(protection_bit::write);
-    return shared && area.object != nullptr ? errc::ok : errc::not_supported;
+    if (!shared) return errc::not_supported;
+    return area.object != nullptr ? errc::ok : errc::invalid_argument;
 }
 
 /// madvise(MADV_REMOVE): the pages of the objects that are mapped in `span` go, for everybody
