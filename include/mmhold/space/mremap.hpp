@@ -19,7 +19,7 @@
 //            one mapping (else bad_address), of which those that are to go need not be mapped.
 // several    A fixed move of the same size takes all mappings in the range along, and leaves holes
 //            as holes – at the target as well: what is mapped there stays. The first page must be
-//            mapped. A mapping that a userfaultfd watches moves alone only.
+//            mapped. A mapping that a userfaultfd watches, or a driver has placed, moves alone only.
 // dont_unmap The pages go, the mapping stays, empty; of the mapping named, all of it, also what was
 //            not named, the mark `locked` goes.
 // no pages   of a shared mapping: its object is mapped once more, the old mapping stays.
@@ -247,7 +247,7 @@ private:
             auto const first = at == old.start();
             if (first && part.start() != at) return errc::bad_address;
             auto const alone = first && area.span.end() >= old.end();
-            if (is_watched(area) && !alone) return errc::bad_address;
+            if (moves_alone(area) && !alone) return errc::bad_address;
             auto const place = to.plus(part.start().value - old.start().value);
             if (auto const no = refuse(area, part, part.pages()); no != errc::ok) return no;
             auto const moved = move_to(area, part, part.pages(), place);
@@ -257,8 +257,13 @@ private:
         }
         return answer;
     }
-    [[nodiscard]] static constexpr bool is_watched(vma const& area) noexcept {
-        return area.source != nullptr && area.source->kind() == source_kind::userfault;
+    /// What a userfaultfd watches, and the pages of a driver that chooses where they are mapped
+    /// (io_uring's rings do; who maps frame numbers, as perf does, takes any place).
+    [[nodiscard]] static constexpr bool moves_alone(vma const& area) noexcept {
+        if (area.source == nullptr) return false;
+        auto const drivers = area.source->kind() == source_kind::custom;
+        return area.source->kind() == source_kind::userfault ||
+               (drivers && !area.flags.has(vma_flag::pfnmap));
     }
 
     [[nodiscard]] constexpr result<object_memory> get_memory(vma const& area) {
@@ -275,6 +280,8 @@ private:
     /// Pages `old` of `area`, and as many more as are wanted, to where nothing is mapped.
     constexpr result<virt_addr> move(vma const& area, page_span old, std::uint64_t pages,
                                      virt_addr to, object_memory& memory) {
+        // Asked as late as Linux does: what was mapped at a fixed place is gone (measured on 6.18).
+        if (layout_.cuts_the_unsplittable(old)) return errc::invalid_argument;
         auto const target = *page_span::from(to, page_count{pages});
         auto const fresh = at_new_place(area, old, target);
         auto const stays = old.empty() || flags_.has(mremap_flag::dont_unmap);

@@ -508,6 +508,28 @@ TEST_CASE("mremap: shared memory of its own lives as long as its last mapping") 
     REQUIRE(w.one.munmap(w.me, w.span(40, 20)));
 }
 
+TEST_CASE("mremap: what may not be split moves whole, what a driver has placed moves alone") {
+    remapped w;
+    auto const map = [&](std::uint64_t first, mmap_request request) {
+        request.hint = w.at(first);
+        request.pages = page_count{3};
+        request.flags = mmap_flag::fixed;
+        REQUIRE(w.space->mmap(*w.me, request));
+    };
+    map(0, {.properties = vma_flag::unsplittable});
+    CHECK(w.fails(1, 2, 2, there, 100) == errc::invalid_argument);
+    CHECK(w.fails(0, 2, 2, there, 100) == errc::invalid_argument);
+    CHECK(*w.remap(0, 3, 3, there, 100) == w.at(100));
+
+    idle_source driver{source_kind::custom};
+    map(10, {.source = &driver});
+    map(13, {});
+    CHECK(w.fails(11, 4, 4, there, 200) == errc::bad_address);
+    CHECK(*w.remap(11, 2, 2, there, 200) == w.at(200));
+    map(20, {.properties = vma_flag::pfnmap, .source = &driver});
+    CHECK(*w.remap(20, 4, 4, there, 300) == w.at(300));  // and the hole behind it
+}
+
 TEST_CASE("mremap: in constant evaluation") {
     constexpr auto page_moves = [] {
         using config = default_config<constexpr_machine>;
