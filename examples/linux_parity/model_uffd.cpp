@@ -20,7 +20,8 @@ bool is_registered(space_type& mm, page_span span) {
     auto const found = mm.find(span.start(), held);
     if (!found) return false;
     auto const& area = found->view(held);
-    return area.source != nullptr && span.end() <= area.span.end();
+    auto const watched = area.source != nullptr && area.source->kind() == source_kind::userfault;
+    return watched && span.end() <= area.span.end();
 }
 
 std::int64_t move_pages(faults_type& faults, cpu_type& me, step const& one, page_span from,

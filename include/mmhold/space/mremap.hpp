@@ -19,7 +19,7 @@
 //            one mapping (else bad_address), of which those that are to go need not be mapped.
 // several    A fixed move of the same size takes all mappings in the range along, and leaves holes
 //            as holes – at the target as well: what is mapped there stays. The first page must be
-//            mapped. A mapping that a userfaultfd watches, or a driver has placed, moves alone only.
+//            mapped. A mapping that a userfaultfd watches or a driver has placed moves alone only.
 // dont_unmap The pages go, the mapping stays, empty; of the mapping named, all of it, also what was
 //            not named, the mark `locked` goes.
 // no pages   of a shared mapping: its object is mapped once more, the old mapping stays.

@@ -31,15 +31,16 @@ memory faults_of(duet const& script) {
     return memory::faults;
 }
 
-/// Does the act wake who waits at `page`, if it succeeds?
+/// Does the act wake who waits at `page`, if it succeeds? Letting go of a range wakes those who wait
+/// for missing pages only.
 bool wakes(step const& act, std::int64_t value, std::uint64_t page) {
     auto const covers = act.at <= page && page < act.at + act.bytes;
     auto const placed = value > 0 ? static_cast<std::uint64_t>(value) : 0;
     switch (act.what) {
         case op::close_faults: return true;
         case op::awaken:
-        case op::unregister:
         case op::wp_off: return value == 0 && covers;
+        case op::unregister: return value == 0 && covers && act.of != memory::faults_minor;
         case op::fill:
         case op::zero:
         case op::go_on: return act.at <= page && page < act.at + placed;
@@ -65,7 +66,7 @@ void play(duet const& script, Side& side, duet_answer& out) {
         }
         out.acts[i + 1] = now;
     }
-    if (now.call == caller_state::waits) side.act({op::close_faults, faults_of(script)});
+    if (now.call != caller_state::ended) side.act({op::close_faults, faults_of(script)});
     out.call = side.finish();
     out.ran = true;
 }

@@ -67,7 +67,8 @@ struct shared_wp_world : shmem_world {
 
 }  // namespace
 
-TEST_CASE("a protected page is read freely, but a write asks the pager first", "[fault][userfault]") {
+TEST_CASE("a protected page is read freely, but a write asks the pager first",
+          "[fault][userfault]") {
     wp_world world;
     world.touch(world.faults, world.at, flags::write);
     REQUIRE(world.pager.writeprotect(world.me, world.span(0, 4), on).has_value());
@@ -204,6 +205,21 @@ TEST_CASE("unregistering and closing take the protection away", "[fault][userfau
     REQUIRE(world.pager.close(world.me).has_value());
     CHECK(world.entry(world.page(2)).writable);
     CHECK(world.entry(world.page(3)).none());
+}
+
+TEST_CASE("unregistering wakes who waits for a missing page, not who waits to write",
+          "[fault][userfault]") {
+    wp_world world{userfault_feature::wp_unpopulated};
+    world.touch(world.faults, world.at, flags::write);
+    REQUIRE(world.pager.writeprotect(world.me, world.span(0, 1), on).has_value());
+    auto done =
+        world.droppable_fault(world.faults, world.at, flags::retry | flags::write | flags::user);
+    auto const ticket = done.outcome.take_ticket();
+    REQUIRE_FALSE(ticket.ready());
+    REQUIRE(world.pager.unregister_range(world.me, world.span(0, 4)).has_value());
+    CHECK_FALSE(ticket.ready());
+    CHECK(world.pager.wake(world.span(0, 1)).value_or(0) == 1);
+    CHECK(ticket.ready());
 }
 
 TEST_CASE("registered again without write-protect mode, marks mean nothing", "[fault][userfault]") {

@@ -217,7 +217,7 @@ TEST_CASE("mremap: a mapping that a userfaultfd watches moves alone, and is not 
         CHECK(w.area_at(8).source == &watcher);
     }
     SECTION("other sources come along") {
-        idle_source other{source_kind::custom};
+        idle_source other{source_kind::blocking};
         REQUIRE(w.space->set_source(*w.me, w.span(2, 2), &other));
         CHECK(w.remap(0, 4, 4, there, 8));
         CHECK(w.area_at(10).source == &other);
