@@ -25,6 +25,7 @@
 //           under the exclusive lock → everybody is woken.
 
 #include <mmhold/fault/anonymous.hpp>
+#include <mmhold/fault/fault_around.hpp>
 #include <mmhold/fault/fault_handler.hpp>
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
@@ -363,6 +364,8 @@ private:
             return ask_pager(site, userfault_event_flag::minor, authority, me);
         }
         if (page.error() == errc::again && asks_for_missing(area)) {
+            // A read maps what is there around the page first (measured on 6.18).
+            if (!site.write()) fault_around<Space>{space_}.map(site, me);
             return ask_pager(site, {}, authority, me);
         }
         return unless_protected(file_backed<Space>{space_}.answer(site, authority, me), site,

@@ -47,6 +47,18 @@ TEST_CASE("3: shared memory is missing where the object has no page", "[fault][u
     CHECK_FALSE(world.pager.read_event().has_value());
 }
 
+TEST_CASE("a read maps its neighbours before the pager is asked, a write does not",
+          "[fault][userfault]") {
+    paged_world world;
+    world.touch(world.faults, world.page(21), flags::write);
+    auto writing = world.droppable_fault(world.faults, world.page(0), flags::retry | flags::write);
+    CHECK(writing.kind() == fault_kind::retry_lock_dropped);
+    CHECK(world.entry(world.page(1)).none());
+    auto reading = world.droppable_fault(world.faults, world.page(0), flags::retry);
+    CHECK(reading.kind() == fault_kind::retry_lock_dropped);
+    CHECK(world.entry(world.page(1)).is_leaf());
+}
+
 TEST_CASE("3: behind the end nobody is asked", "[fault][userfault]") {
     paged_world world;
     auto const done = world.droppable_fault(world.faults, world.page(4), flags::retry);
