@@ -99,6 +99,7 @@ void measure_order(grid const& in, kind const& row, op what, bool odd_first,
 
 std::string missing(grid const& in, kind const& row, op what) {
     if (!row.not_modelled.empty()) return "not modelled: " + row.not_modelled;
+    if (row.needs_swap && !in.machine.where.has_swap) return "the kernel has nowhere to swap to";
     for (auto const& one : row.prepare) {
         auto const& why = one.what == op::map
                               ? in.machine.without_memory[static_cast<std::size_t>(one.of)]

@@ -20,6 +20,7 @@ struct kind {
     std::uint64_t odd_first{arena_page(odd_page)};   ///< where, with the good page behind it
     std::uint64_t odd_second{arena_page(odd_page)};  ///< where, with the good page in front of it
     bool has_neighbours{true};                       ///< false: measured alone, at odd_first
+    bool needs_swap{false};
     std::string not_modelled{};
     std::uint64_t most_bytes{2 * page_bytes};
     bool bytes_vary{false};  ///< what is read there is not the same twice

@@ -42,10 +42,12 @@ void on_signal(int number, siginfo_t* info, void*) {
     siglongjmp(back_from_signal, number);
 }
 
-std::uint32_t minor_faults() {
+/// Minor ones, and those that had to read: whether a swapped page is still in the swap cache is a
+/// matter of time.
+std::uint32_t faults_so_far() {
     rusage now{};
     getrusage(RUSAGE_THREAD, &now);
-    return static_cast<std::uint32_t>(now.ru_minflt);
+    return static_cast<std::uint32_t>(now.ru_minflt + now.ru_majflt);
 }
 
 /// nr_foll_pin_acquired and nr_foll_pin_released of /proc/vmstat.
@@ -172,9 +174,9 @@ void linux_process::run(step const& one, answer& out) {
     buffer_pins_ = 0;
     auto const with_pins = faults_ == fault_counts::exact_with_pins;
     auto const pins = with_pins ? pin_counts() : pins_so_far{};
-    auto const before = minor_faults();
+    auto const before = faults_so_far();
     got.value = one.what < op::map ? call(one, got) : layout(one);
-    got.faults = minor_faults() - before;
+    got.faults = faults_so_far() - before;
     if (with_pins) {
         auto const after = pin_counts();
         got.pinned = static_cast<std::uint32_t>(after.acquired - pins.acquired) - buffer_pins_;

@@ -22,7 +22,7 @@ namespace parity {
 
 namespace {
 
-/// Where the kernel's own data and code are mapped in this process: /proc/self/maps.
+/// Where the kernel's own data and code are mapped in this process, and whether it swaps.
 surroundings find_kernels_own() {
     surroundings out;
     std::ifstream maps{"/proc/self/maps"};
@@ -36,6 +36,10 @@ surroundings find_kernels_own() {
         (data ? out.device_at : out.vdso_at) = start;
         (data ? out.device_pages : out.vdso_pages) = (end - start) / page_bytes;
     }
+    std::ifstream devices{"/proc/swaps"};
+    std::string line;
+    std::getline(devices, line);  // the headline
+    out.has_swap = static_cast<bool>(std::getline(devices, line));
     return out;
 }
 

@@ -128,13 +128,17 @@ std::int64_t model_process::truncate(step const& one) {
     return -EBADF;
 }
 
-std::int64_t model_process::start_child(unsigned how) {
+space_type& model_process::new_child() {
     children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    auto& child = *children_.back();
+    if (where_.has_swap) children_.back()->use_swap(world_.swap);
+    return *children_.back();
+}
+
+std::int64_t model_process::start_child(unsigned how) {
+    auto& child = new_child();
     auto const forked = mmhold::fork(me_, mm_, child);
     if (!forked || how == 0) return linux_value(forked);
-    children_.push_back(std::make_unique<space_type>(frames_, tables_, domain_));
-    auto const again = mmhold::fork(me_, child, *children_.back());
+    auto const again = mmhold::fork(me_, child, new_child());
     if (how == 2) child.exit(me_);
     return linux_value(again);
 }

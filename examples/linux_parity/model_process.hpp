@@ -76,9 +76,14 @@ struct specials_deleter {
 
 /// An address space and what it is made of.
 struct model_world {
-    explicit model_world(page_count pages) : frames{pages, frame_bytes::owned} {}
+    model_world(page_count pages, bool swaps)
+        : frames{pages, frame_bytes::owned},
+          swap{page_count{swaps ? 256U : 0U}, frame_bytes::owned} {
+        if (swaps) mm.use_swap(swap);
+    }
 
     frame_pool<machine> frames;
+    memory_swap<machine> swap;
     config::tables tables{page_count{192}};
     config::reclaimer domain{};
     space_type mm{frames, tables, domain};
@@ -89,7 +94,7 @@ class model_process {
 public:
     /// For `steps`: a place with enough memory for them.
     model_process(surroundings const& where, script const& steps)
-        : own_{std::make_unique<model_world>(frames_for(steps))},
+        : own_{std::make_unique<model_world>(frames_for(steps), where.has_swap)},
           world_{*own_},
           where_{where},
           buffer_(most_bytes) {}
@@ -162,6 +167,7 @@ private:
     static mmap_request plain_request(step const& one);
     mmap_request request_of_object(step const& one, mmap_request const& plain);
     std::int64_t map_device();
+    space_type& new_child();
     std::int64_t start_child(unsigned how);
     std::int64_t reap();
     std::int64_t keep(user_range range);

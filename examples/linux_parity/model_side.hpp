@@ -20,6 +20,7 @@ struct surroundings {
     std::uint64_t device_pages{0};
     std::uint64_t vdso_at{0};  ///< where [vdso] is
     std::uint64_t vdso_pages{0};
+    bool has_swap{false};  ///< is there a device that pages can be swapped out to?
     planted_bug bug{planted_bug::none};
     bool counts_pins{false};  ///< are pins compared?
 };

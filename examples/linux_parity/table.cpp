@@ -56,6 +56,12 @@ void print_reasons(std::ostream& out, grid const& of) {
                 << of.cells[k][i].detail << "\n";
         }
     }
+    for (std::size_t k = 0; k < of.kinds.size(); ++k) {
+        auto const& one = of.cells[k].front();
+        auto const kernels =
+            one.is == cell::state::not_measured && of.kinds[k].not_modelled.empty();
+        if (kernels) out << "not measured: " << of.kinds[k].name << " (" << one.detail << ")\n";
+    }
     for (auto const& row : of.kinds) {
         if (!row.not_modelled.empty()) {
             out << "not modelled: " << row.name << " (" << row.not_modelled << ")\n";
