@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // madvise and its relatives.
 #include "linux_process.hpp"
+#include <unistd.h>
 
 namespace parity {
 
@@ -30,8 +31,18 @@ int advice_of(op what) {
 
 }  // namespace
 
+/// Files on disks stay cached: what a read brings in besides is nobody's promise.
 std::int64_t linux_process::advice_step(step const& one) {
-    return outcome(madvise(address(one.at), one.bytes, advice_of(one.what)));
+    auto const done = outcome(madvise(address(one.at), one.bytes, advice_of(one.what)));
+    if (one.what != op::remove && one.what != op::page_out) return done;
+    for (std::size_t i = 0; i < object_count_; ++i) {
+        auto const& file = objects_[i];
+        if (!is_on_disk(file.of)) continue;
+        for (std::uint64_t at = 0; at < file.size; at += most_bytes) {
+            if (pread(file.descriptor, buffer_, most_bytes, static_cast<off_t>(at)) < 0) break;
+        }
+    }
+    return done;
 }
 
 /// Droppable memory is neither shared nor private.

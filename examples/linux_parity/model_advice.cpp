@@ -28,6 +28,14 @@ advice advice_of(op what) {
 std::int64_t model_process::advice_step(step const& one) {
     auto const range = user_range{virt_addr{one.at}, one.bytes};
     auto const done = mmhold::madvise(mm_, me_, range, advice_of(one.what));
+    // Holes in files are zeroes, and cached like the rest.
+    for (auto const& file : objects_) {
+        if (one.what != op::remove || !is_on_disk(file.of)) continue;
+        for (std::uint64_t index = 0; index * page_bytes < file.size; ++index) {
+            auto const page = file.object->find_or_add_zeroed(index);
+            if (page) frames_.put(*page);
+        }
+    }
     return done.error() == errc::not_supported ? -EACCES : linux_value(done);
 }
 

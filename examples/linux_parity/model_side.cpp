@@ -245,11 +245,15 @@ std::int64_t model_process::whole_buffers(access_result const& got, std::uint64_
 void model_process::look_around(answer& out) {
     auto sum = digest({});
     for (std::uint64_t i = 0; i < arena_pages; ++i) {
-        auto const entry = mm_.table().lock_leaf(me_, virt_addr{arena_page(i)}, 0, if_absent::fail);
+        virt_addr const at{arena_page(i)};
+        auto entry = mm_.table().lock_leaf(me_, at, 0, if_absent::fail);
+        auto const large = !entry && entry.error() == errc::exists;
+        if (large) entry = mm_.table().lock_leaf(me_, at, 1, if_absent::fail);  // it has moved here
         if (!entry) continue;
-        auto const leaf = entry->read();
+        auto leaf = entry->read();
+        if (large) leaf.target = leaf.target.plus(at.value / page_bytes % 512);
         // Of device memory pagemap does not speak.
-        if (!leaf.is_leaf() || (leaf.special && leaf.target != frames_.zero_page())) continue;
+        if (!leaf.is_leaf() || (leaf.special && !frames_.is_zero(leaf.target))) continue;
         out.present |= std::uint64_t{1} << i;
         auto const secret = frames_.contains(leaf.target) &&
                             frames_.attributes(leaf.target).has(frame_attribute::secret);

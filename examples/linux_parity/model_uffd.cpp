@@ -9,9 +9,8 @@ namespace {
 
 /// What the ioctls say of a range before they look at the layout.
 std::optional<page_span> whole_pages(std::uint64_t at, std::uint64_t bytes, virt_addr end) {
-    constexpr std::uint64_t lowest = 65536;  // vm.mmap_min_addr
     auto const whole = at % page_bytes == 0 && bytes % page_bytes == 0 && bytes != 0;
-    if (!whole || at < lowest || at >= end.value || bytes > end.value - at) return std::nullopt;
+    if (!whole || at >= end.value || bytes > end.value - at) return std::nullopt;
     return *page_span::from(virt_addr{at}, page_count{bytes / page_bytes});
 }
 

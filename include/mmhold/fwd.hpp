@@ -227,9 +227,13 @@ enum class userfault_holes : std::uint8_t;       // userfault_move.hpp
 template<Machine M>
 class userfault_protector;  // userfault_protect.hpp
 template<Machine M>
+class userfault_notice;  // userfault_queue.hpp
+template<Machine M>
 class userfault_queue;  // userfault_queue.hpp
 template<class Space>
 class userfault;  // userfault.hpp
+template<Machine M>
+class userfault_tickets;  // userfault_notices.hpp; and fork_telling, munmap_telling
 struct page_request;  // page_request.hpp
 template<class Space>
 class page_source;  // page_source.hpp

@@ -13,6 +13,7 @@
 #include <mmhold/gup/over_space.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/migrate.hpp>
 #include <mmhold/walk/locked_walker.hpp>
 
 #include "gup_scenarios.hpp"
@@ -484,6 +485,62 @@ struct userfault_resolved_early : tiny_process<shared_only_config> {
     }
 };
 
+/// Race 18 once more, for write protection: the pager lifts it between the writer's look at the
+/// entry and its sleep.
+struct protection_lifted_early : tiny_process<shared_only_config> {
+    static constexpr int actors = 2;
+    userfault<space_type> pager{space};
+
+    protection_lifted_early() {
+        touch(0);
+        (void)pager.register_range(first, span_of(0, 2), userfault_mode::write_protect);
+        (void)pager.writeprotect(first, span_of(0), userfault_protection::on);
+    }
+    ~protection_lifted_early() {
+        cpu_type last{domain};
+        (void)pager.close(last);
+    }
+    void actor(int who) {
+        if (who == 1) {
+            auto const lifted = pager.writeprotect(second, span_of(0), userfault_protection::off);
+            M::expect(lifted.has_value(), "the protection is lifted");
+            return;
+        }
+        std::array<pfn, 1> out{};
+        auto const got = gup_unlocked(space, first, span_of(0), gup_flag::write, out);
+        M::expect(got.pages == 1, "the page may be written");
+        frames.put(out[0]);
+    }
+};
+
+/// A page is protected while it moves to another frame: it is protected wherever it ends up.
+struct protected_on_its_way : tiny_process<shared_only_config> {
+    static constexpr int actors = 2;
+    userfault<space_type> pager{space};
+
+    protected_on_its_way() {
+        touch(0);
+        (void)pager.register_range(first, span_of(0, 2), userfault_mode::write_protect);
+    }
+    ~protected_on_its_way() {
+        cpu_type last{domain};
+        (void)pager.close(last);
+    }
+    void actor(int who) {
+        if (who == 1) {
+            (void)pager.writeprotect(second, span_of(0), userfault_protection::on);
+            return;
+        }
+        auto const held = held_shared<lock_type>::acquire(space.lock());
+        (void)migrate_page(held, first, space, start);
+    }
+    void finish() {
+        auto const entry = entry_at(0);
+        M::expect(entry.is_leaf(), "the page is there");
+        M::expect(entry.uffd_wp && !entry.writable, "the page is protected");
+    }
+};
+
 /// Race 19: the userfault is closed while gup asks again and again.
 template<pager_bug Bug>
 struct closed_while_retrying : paged_process<Bug, tiny_config> {
@@ -675,6 +732,11 @@ inline void add_race_retry_scenarios(scenario_book& book) {
         "race.18_resolved_early", "woken_before_resolved", "the pager wakes too early");
     book.add<userfault_resolved_early>("race.18_userfault", "the same with a real userfault",
                                        reach::tso_only);
+    book.add<protection_lifted_early>("race.18_protection_lifted",
+                                      "write protection is lifted before the sleep",
+                                      reach::tso_only);
+    book.add<protected_on_its_way>("userfault.protect_against_move",
+                                   "write protection against a page that moves", reach::tso_only);
     book.add<closed_while_retrying<none>>("race.19_closed", "closed while gup tries again",
                                           reach::tso_only);
     book.add_mutant<closed_while_retrying<lock_kept_when_closed>>(

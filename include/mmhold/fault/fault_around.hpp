@@ -36,8 +36,8 @@ public:
     constexpr explicit fault_around(Space& space) noexcept : space_{space} {}
 
     /// For a read of `site`, whose vma shows an object: maps the object's pages around it that are
-    /// cached. What cannot be mapped is left out. Nothing where a userfault wants to hear of writes
-    /// or of each page (measured on 6.18). Mm lock: held shared.
+    /// cached. What cannot be mapped is left out. Nothing, where a userfault wants to hear of
+    /// writes or of each page (measured on 6.18). Mm lock: held shared.
     constexpr void map(fault_site const& site, cpu_type& me) {
         constexpr vma_flags page_by_page{vma_flag::userfault_wp, vma_flag::userfault_minor};
         if (site.area->flags.has_any(page_by_page)) return;

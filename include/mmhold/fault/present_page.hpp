@@ -94,8 +94,8 @@ public:
         auto const& tree = space_.table().tree();
         if (!tree.admit(me, at)) return false;
         auto const locked = tree.lock_lowest(me, at);
-        auto const index = format::index(at, locked.level());
-        return locked.none(index) || stands_for_no_page(locked.read(index));
+        auto const entry = locked.read(format::index(at, locked.level()));
+        return entry.none() || stands_for_no_page(entry);
     }
     /// Is the page at `at`, there or not, write-protected for a userfault? Otherwise as
     /// is_missing(). (Linux asks whether it is not writable, which a page that is shared by

@@ -217,6 +217,14 @@ public:
                                                                wait_mode mode) noexcept {
         return queue_.wait_event(reader, mode);
     }
+    /// For userfault_notices.hpp: an event that nobody faults for, for `sender` to wait on. Error:
+    /// no_memory.
+    [[nodiscard]] constexpr result<userfault_notice<machine>> prepare_notice(
+        task<machine>& sender, userfault_event const& what) {
+        return queue_.prepare_notice(sender, what);
+    }
+    /// For fork: vmas of its space name it now. The mm lock is held exclusively.
+    constexpr void adopt() noexcept { used_.set(true); }
     /// How many events and waiters there are now.
     [[nodiscard]] constexpr userfault_counts counts() noexcept { return queue_.counts(); }
 
@@ -269,6 +277,7 @@ public:
                                     userfault_wake wake_them = userfault_wake::now,
                                     userfault_holes holes = userfault_holes::refused) {
         auto const done = under_shared_lock<locked_fill>(space_.lock(), [&](auto const& held) {
+            if (is_changing()) return locked_fill{errc::again};
             return locked_fill{move_userfault_pages(space_, held, me, to, from, *this, holes)};
         });
         return wake_filled(to, done, wake_them);
@@ -311,6 +320,14 @@ private:
         auto const present = present_.answer(site, me);
         if (present) return answer_present(site, *present, authority, me);
         return answer_missing(site, authority, me);
+    }
+
+    /// Has an operation begun that the pager has not heard of yet?
+    constexpr bool is_changing() noexcept {
+        constexpr userfault_features tell{
+            userfault_feature::event_fork, userfault_feature::event_remap,
+            userfault_feature::event_remove, userfault_feature::event_unmap};
+        return features_.has_any(tell) && queue_.changing();
     }
 
     /// Something is mapped, and this is what became of it; or a write must be asked for.
@@ -387,6 +404,7 @@ private:
     constexpr userfault_filled put(cpu_type& me, page_span span, Filler filler,
                                    userfault_wake wake_them) {
         auto const done = under_shared_lock<locked_fill>(space_.lock(), [&](auto const& held) {
+            if (is_changing()) return locked_fill{errc::again};
             return locked_fill{fill_userfault_range(space_, held, me, span, *this, filler)};
         });
         return wake_filled(span.start(), done, wake_them);
@@ -434,6 +452,7 @@ private:
     template<class W>
     constexpr result<void> protect(W const& held, cpu_type& me, page_span span,
                                    userfault_protection how) {
+        if (is_changing()) return errc::again;
         auto done = result<void>{errc::bad_address};
         auto going = true;
         space_.for_each_vma(held, [&](vma const& area) {

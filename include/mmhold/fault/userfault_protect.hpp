@@ -72,6 +72,13 @@ private:
 
 namespace detail {
 
+/// Is the leaf over `at` protected, however large it is?
+template<class Space, class Cpu>
+[[nodiscard]] constexpr bool is_protected_leaf(Space& space, Cpu& me, virt_addr at) {
+    auto const locked = space.table().tree().lock_lowest(me, at);
+    return locked.read(Space::format::index(at, locked.level())).uffd_wp;
+}
+
 /// Protects the page at `at`, whatever is there; where nothing is, a marker.
 template<class Space, class Cpu>
 constexpr result<void> protect_or_mark(Space& space, Cpu& me, vma const& area, virt_addr at) {
@@ -79,6 +86,7 @@ constexpr result<void> protect_or_mark(Space& space, Cpu& me, vma const& area, v
     auto const page = page_span::from(at, page_count{1});
     userfault_protector const protect{space.frames(), area, userfault_protection::on};
     if (entry.error() == errc::exists) {
+        if (is_protected_leaf(space, me, at)) return {};
         return space.table().protect(me, *page, protect, space.flush());
     }
     if (!entry) return entry.error();

@@ -14,6 +14,10 @@
 // the waiter. The same holds for stop(), whose mark is set under that lock, and wake_all()
 // (gup-semantics §3 rows 8 – 10, §6.2 #18 and #19).
 //
+// Notices are events that nobody faults for: something has happened to the memory itself
+// (userfault_notices.hpp). Who caused it prepares one → does it → sends it, and waits until it has
+// been read. From the first to the last step the queue is "changing".
+//
 // An event that has been read belongs to the pager, but its waiter stays in line until it is woken
 // or leaves. An event whose waiter is woken or gone before anybody read it is never read: nothing
 // is left to resolve.
@@ -24,6 +28,7 @@
 #include <mmhold/lock/spin_lock.hpp>
 #include <mmhold/machine/machine.hpp>
 #include <mmhold/machine/task.hpp>
+#include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/flag_set.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -31,6 +36,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace mmhold {
 
@@ -43,11 +49,23 @@ enum class userfault_event_flag : std::uint8_t {
 };
 using userfault_event_flags = flag_set<userfault_event_flag>;
 
-/// One message to the pager: somebody waits for a page.
+/// What an event is about.
+enum class userfault_event_kind : std::uint8_t {
+    fault,   ///< somebody waits for a page
+    fork,    ///< there is a child now, and `child` is its userfault
+    remap,   ///< what was mapped at `range` is mapped from `address` on
+    remove,  ///< the pages of `range` are about to be discarded
+    unmap,   ///< `range` is not mapped any more
+};
+
+/// One message to the pager.
 struct userfault_event {
     virt_addr address{};  ///< of the page, or of the access (userfault_feature::exact_address)
     userfault_event_flags flags{};  ///< none: a read of a missing page
     std::uint64_t sequence{0};      ///< counts the events of one queue, from 1
+    userfault_event_kind kind{userfault_event_kind::fault};
+    page_span range{};             ///< for remap, remove and unmap
+    fault_source* child{nullptr};  ///< for fork
 
     friend constexpr bool operator==(userfault_event const&, userfault_event const&) = default;
 };
@@ -62,6 +80,35 @@ struct userfault_counts {
     friend constexpr bool operator==(userfault_counts const&, userfault_counts const&) = default;
 };
 
+template<Machine M>
+class userfault_queue;
+
+/// A notice that is not sent yet: the queue is changing. Move-only; if it dies unsent, nobody hears
+/// of it.
+template<Machine M>
+class [[nodiscard]] userfault_notice {
+public:
+    constexpr userfault_notice(userfault_notice&& other) noexcept = default;
+    constexpr userfault_notice& operator=(userfault_notice&& other) noexcept = default;
+    constexpr ~userfault_notice() = default;
+
+    /// Queues it; ready when it has been read, or when nobody will. The queue stays changing for as
+    /// long as the ticket lives. Once.
+    [[nodiscard]] constexpr wait_ticket<M> send() noexcept {
+        send_(*on_);
+        return std::move(place_);
+    }
+
+private:
+    friend userfault_queue<M>;
+    constexpr userfault_notice(waitable<M>& on, void (*queue_it)(waitable<M>&) noexcept) noexcept
+        : place_{on}, on_{&on}, send_{queue_it} {}
+
+    wait_ticket<M> place_;
+    waitable<M>* on_;
+    void (*send_)(waitable<M>&) noexcept;
+};
+
 /// The event queue of a userfault. Everything may be called from any cpu at any time; nothing but
 /// wait_event() sleeps.
 template<Machine M>
@@ -74,7 +121,8 @@ public:
     userfault_queue& operator=(userfault_queue const&) = delete;
     /// Nobody uses it any more: no ticket is left, no reader waits.
     constexpr ~userfault_queue() {
-        M::expect(tickets_.get() == 0, "a userfault_queue is destroyed while tickets wait on it");
+        M::expect(tickets_.get() == 0 && changing_.get() == 0,
+                  "a userfault_queue is destroyed while tickets wait on it");
     }
 
     /// Queues an event and wakes those who wait for one. The ticket is `sleeper`'s place in the
@@ -110,6 +158,23 @@ public:
         }
     }
 
+    /// A notice of `what`, which `sender` will wait for; it is changing from now on. Error:
+    /// no_memory.
+    [[nodiscard]] constexpr result<userfault_notice<M>> prepare_notice(
+        task<M>& sender, userfault_event const& what) {
+        auto* const me = M::template create<notice>(sender, *this, what);
+        if (me == nullptr) return errc::no_memory;
+        M::name(me, "userfault notice");
+        spin_guard<M> const held{lock_};
+        changing_.set(changing_.get() + 1);
+        return userfault_notice<M>{*me, &notice::send};
+    }
+    /// Is there a notice that its sender has not seen read yet (mmap_changing)?
+    [[nodiscard]] constexpr bool changing() noexcept {
+        spin_guard<M> const held{lock_};
+        return changing_.get() != 0;
+    }
+
     /// Resolves every waiter whose address lies in `range`; answers how many there were.
     constexpr std::uint32_t wake(page_span range) noexcept {
         spin_guard<M> const held{lock_};
@@ -124,11 +189,12 @@ public:
         return wake_those(unread_, anybody) + wake_those(read_, anybody);
     }
 
-    /// From now on nothing is queued, and who waits for an event is told that none will come. Those
-    /// who wait for a page still do: wake_all(). Again: no effect.
+    /// From now on nothing is queued, and who waits for an event, or for a notice to be read, is
+    /// told that none will come. Those who wait for a page still do: wake_all(). Again: no effect.
     constexpr void stop() noexcept {
         spin_guard<M> const held{lock_};
         stopped_.set(true);
+        while (auto* const unheard = notices_.first()) hear(*unheard);
         wake_readers();
     }
     /// Has it been stopped?
@@ -172,6 +238,34 @@ private:
         typename M::template plain<std::uint64_t> sequence_{0};  // guarded by the queue's lock
     };
 
+    class notice;
+    using notice_line = wait_line<M, notice>;
+
+    class notice : public waitable<M>, public notice_line::link {
+    public:
+        constexpr notice(task<M>& sender, userfault_queue& in, userfault_event const& what) noexcept
+            : waitable<M>{sender, &forget}, queue_{&in}, what_{what} {}
+
+        /// Its ticket is gone, sent or not.
+        static constexpr void forget(waitable<M>& on) noexcept {
+            auto& me = static_cast<notice&>(on);
+            me.queue_->forget(me);
+            M::destroy(me.self_);
+        }
+        static constexpr void send(waitable<M>& on) noexcept {
+            auto& me = static_cast<notice&>(on);
+            me.sleeper().prepare_to_wait();
+            me.queue_->send(me);
+        }
+
+    private:
+        friend userfault_queue;
+
+        notice* self_{this};  // as in waiter
+        userfault_queue* queue_;
+        userfault_event what_;
+    };
+
     struct reader_node : reader_line::link {
         constexpr explicit reader_node(task<M>& who) noexcept : reader{&who} {}
         task<M>* reader;
@@ -194,9 +288,34 @@ private:
         tickets_.set(tickets_.get() - 1);
     }
 
+    constexpr void send(notice& me) noexcept {
+        spin_guard<M> const held{lock_};
+        raised_.set(raised_.get() + 1);
+        me.what_.sequence = raised_.get();
+        if (stopped_.get()) return me.resolve();
+        notices_.join(me);
+        wake_readers();
+    }
+    constexpr void forget(notice& me) noexcept {
+        spin_guard<M> const held{lock_};
+        notice_line::leave(me);
+        changing_.set(changing_.get() - 1);
+    }
+    /// Its sender need not wait any more.
+    constexpr userfault_event hear(notice& one) noexcept MMHOLD_REQUIRES(lock_) {
+        auto const what = one.what_;
+        notice_line::leave(one);
+        one.resolve();
+        return what;
+    }
+
+    /// Faults first.
     constexpr std::optional<userfault_event> take_event() noexcept MMHOLD_REQUIRES(lock_) {
         waiter* const oldest = unread_.first();
-        if (oldest == nullptr) return std::nullopt;
+        if (oldest == nullptr) {
+            auto* const unheard = notices_.first();
+            return unheard != nullptr ? std::optional{hear(*unheard)} : std::nullopt;
+        }
         waiter_line::leave(*oldest);
         read_.join(*oldest);
         return userfault_event{oldest->address_, oldest->flags_, oldest->sequence_.get()};
@@ -238,9 +357,11 @@ private:
     spin_lock<M> lock_;
     waiter_line unread_ MMHOLD_GUARDED_BY(lock_);
     waiter_line read_ MMHOLD_GUARDED_BY(lock_);
+    notice_line notices_ MMHOLD_GUARDED_BY(lock_);
     reader_line readers_ MMHOLD_GUARDED_BY(lock_);
     typename M::template plain<bool> stopped_ MMHOLD_GUARDED_BY(lock_){false};
     typename M::template plain<std::uint32_t> tickets_ MMHOLD_GUARDED_BY(lock_){0};
+    typename M::template plain<std::uint32_t> changing_ MMHOLD_GUARDED_BY(lock_){0};
     typename M::template plain<std::uint64_t> raised_ MMHOLD_GUARDED_BY(lock_){0};
 };
 

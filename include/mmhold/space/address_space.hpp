@@ -451,12 +451,13 @@ private:
         return {};
     }
 
-    /// Empty tables go as well, if the range is at least one table's: PT_RECLAIM.
+    /// Empty tables go as well, if all they serve is in the range: PT_RECLAIM.
     constexpr result<void> drop_pages(cpu_type& me, page_span span,
                                       staying_marks marks = {}) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
         unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay, marks};
+                                           large ? empty_tables::go : empty_tables::stay, marks,
+                                           span};
         return table_.unmap(me, span, gone, flush());
     }
 

@@ -20,8 +20,8 @@ enum class advise_large : std::uint8_t {
 /// madvise(MADV_HUGEPAGE, MADV_NOHUGEPAGE) of `span`: marks its vmas; no page comes or goes.
 ///
 /// Mm lock: held exclusively. Errors: no_memory – a hole, everything else is marked (so does
-/// Linux), or a vma cannot be split, and nothing is; invalid_argument – not all user space, and
-/// nothing is; lock_not_held.
+/// Linux), or a vma cannot be split, and nothing is; invalid_argument – not all user space, or
+/// through a page of hugetlb, and nothing is; lock_not_held.
 template<class Space>
 constexpr result<void> advise_large_folios_locked(
     held_exclusive<typename Space::lock_type> const& held, Space& space, page_span span,
@@ -29,7 +29,7 @@ constexpr result<void> advise_large_folios_locked(
     if (!held.guards(space.lock())) return errc::lock_not_held;
     if (span.empty()) return {};
     auto& layout = space.layout_for_change(held);
-    if (auto const ready = layout.prepare_source(span); !ready) return ready;
+    if (auto const ready = layout.prepare_flags(span); !ready) return ready;
     auto const whole = layout.mapped_part(span) == span;
     auto const wanted = what == advise_large::wanted;
     layout.change_flags(span, wanted ? vma_flag::large_refused : vma_flag::large_advised,

@@ -39,7 +39,8 @@ constexpr result<void> for_each_advised(W const& held, Space const& space, page_
 /// first, until it answers with an error; vmas are split and joined as needed.
 ///
 /// Mm lock: held exclusively. Errors: what `change` answers; no_memory – there was a hole,
-/// everything else is done; or a vma cannot be split: those below it are done; lock_not_held.
+/// everything else is done; or a vma cannot be split: those below it are done; invalid_argument –
+/// one may not be split (layout::cuts_the_unsplittable); lock_not_held.
 template<class Space, class Change>
 constexpr result<void> change_advised_flags(held_exclusive<typename Space::lock_type> const& held,
                                             Space& space, page_span span, Change&& change) {
@@ -57,7 +58,7 @@ constexpr result<void> change_advised_flags(held_exclusive<typename Space::lock_
         result<vma_flags> const after = change(map[index]);
         if (!after) return after.error();
         if (*after != before) {
-            if (auto const ready = layout.prepare_source(part); !ready) return ready;
+            if (auto const ready = layout.prepare_flags(part); !ready) return ready;
             layout.change_flags(part, before.without(*after), after->without(before));
         }
         at = part.end();

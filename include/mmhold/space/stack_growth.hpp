@@ -62,7 +62,7 @@ namespace detail {
 
 /// Exclusive becomes shared, without a gap if the lock can do that. Error: again.
 template<class L>
-constexpr result<held_shared<L>> shared_from(held_exclusive<L> whole, L& lock) {
+constexpr result<held_shared<L>> shared_from(held_exclusive<L>&& whole, L& lock) {
     if constexpr (Downgradable<L>) {
         return std::move(whole).downgrade();
     } else {
@@ -84,24 +84,26 @@ constexpr result<held_shared<L>> shared_from(held_exclusive<L> whole, L& lock) {
 /// downgrade is taken anew, and a lock that cannot be waited for is tried once: again.
 template<class Space>
 constexpr result<held_shared<typename Space::lock_type>> expand_stack(
-    held_shared<typename Space::lock_type> held, task<typename Space::machine>& waiter,
+    held_shared<typename Space::lock_type>&& held, task<typename Space::machine>& waiter,
     Space& space, virt_addr at) {
     using lock_type = typename Space::lock_type;
     auto& lock = space.lock();
     if (!held.guards(lock)) return errc::lock_not_held;
     { auto const given_up = std::move(held); }
-    auto const grow = [&](held_exclusive<lock_type> whole) -> result<held_shared<lock_type>> {
+    auto const grow = [&](held_exclusive<lock_type>&& whole) -> result<held_shared<lock_type>> {
         if (auto const grown = expand_stack_locked(whole, space, at); !grown) return grown.error();
         return detail::shared_from(std::move(whole), lock);
     };
     if constexpr (InterruptibleMmLock<lock_type>) {
         auto whole = held_exclusive<lock_type>::acquire(lock, waiter, wait_mode::killable);
-        return whole ? grow(*std::move(whole)) : result<held_shared<lock_type>>{whole.error()};
+        if (!whole) return whole.error();
+        return grow(*std::move(whole));
     } else if constexpr (ExclusiveLockable<lock_type>) {
         return grow(held_exclusive<lock_type>::acquire(lock));
     } else {
         auto whole = held_exclusive<lock_type>::try_acquire(lock);
-        return whole ? grow(*std::move(whole)) : result<held_shared<lock_type>>{errc::again};
+        if (!whole) return errc::again;
+        return grow(*std::move(whole));
     }
 }
 

@@ -11,6 +11,7 @@
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/flag_set.hpp>
+#include <mmhold/vocab/page_span.hpp>
 
 #include <array>
 #include <cstddef>
@@ -38,10 +39,11 @@ public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
 
-    /// For pages of `space`, unmapped by `me`, both of which outlive it.
+    /// For pages of `space`, unmapped by `me`, both of which outlive it. Tables `go` if all they
+    /// serve lies in `within`, unless that is empty.
     constexpr unmapped_pages(Space& space, cpu_type& me, empty_tables tables,
-                             staying_marks stay = {}) noexcept
-        : space_{space}, me_{me}, tables_{tables}, stay_{stay} {}
+                             staying_marks stay = {}, page_span within = {}) noexcept
+        : space_{space}, me_{me}, tables_{tables}, stay_{stay}, within_{within} {}
     unmapped_pages(unmapped_pages const&) = delete;
     unmapped_pages& operator=(unmapped_pages const&) = delete;
     constexpr ~unmapped_pages() = default;
@@ -88,6 +90,8 @@ private:
 
     // Entries come in address order, so a table is noted once as long as nothing is released.
     constexpr void note_table(virt_addr start) noexcept {
+        auto const end = entry_end<format>(start, 1);
+        if (!within_.empty() && (start < within_.start() || end > within_.end())) return;
         if (tables_used_ != 0 && tables_seen_[tables_used_ - 1] == start) return;
         tables_seen_[tables_used_++] = start;
     }
@@ -96,6 +100,7 @@ private:
     cpu_type& me_;
     empty_tables tables_;
     staying_marks stay_;
+    page_span within_;
     std::size_t used_{0};
     std::size_t tables_used_{0};
     std::array<note, 64> notes_{};

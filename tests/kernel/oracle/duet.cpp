@@ -34,6 +34,7 @@ memory faults_of(duet const& script) {
 /// Does the act wake who waits at `page`, if it succeeds?
 bool wakes(step const& act, std::int64_t value, std::uint64_t page) {
     auto const covers = act.at <= page && page < act.at + act.bytes;
+    auto const placed = value > 0 ? static_cast<std::uint64_t>(value) : 0;
     switch (act.what) {
         case op::close_faults: return true;
         case op::awaken:
@@ -41,7 +42,7 @@ bool wakes(step const& act, std::int64_t value, std::uint64_t page) {
         case op::wp_off: return value == 0 && covers;
         case op::fill:
         case op::zero:
-        case op::go_on: return value >= 0 && act.at <= page && page < act.at + act.bytes;
+        case op::go_on: return act.at <= page && page < act.at + placed;
         default: return false;
     }
 }

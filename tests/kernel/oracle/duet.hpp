@@ -72,6 +72,7 @@ private:
 
     std::mt19937_64 random_;
     std::vector<parity::op> calls_;
+    parity::memory of_{parity::memory::faults};  ///< of the duet in the making
 };
 
 }  // namespace oracle

@@ -60,6 +60,8 @@ step generator::change() {
     for (int tries = 0; tries < 20 && one_in(2) && area_of(what) != area::core; ++tries) {
         what = from_.changes[below(from_.changes.size())];
     }
+    // The library punches no holes into hugetlb.
+    if (what == op::remove && large_) what = op::discard;
     step one{what};
     if (what == op::map || (what == op::fork && one_in(2))) return mapping();
     one.prot = static_cast<unsigned>(one_in(2) ? 3 : below(8));

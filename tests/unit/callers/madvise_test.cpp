@@ -22,6 +22,44 @@ constexpr std::array every_advice{
     advice::do_fork,      advice::wipe_on_fork, advice::keep_on_fork, advice::page_out,
     advice::populate_read, advice::populate_write, advice::guard_install, advice::guard_remove};
 
+/// A stack that grows, a guard in it, a page that is forgotten and one that fork leaves out.
+constexpr bool works_in_constant_evaluation() {
+    using parts = default_config<constexpr_machine>;
+    frame_pool<constexpr_machine> frames{page_count{8}};
+    parts::tables tables{page_count{12}};
+    parts::reclaimer domain;
+    auto good = true;
+    {
+        cpu me{domain};
+        address_space<parts> space{frames, tables, domain};
+        mmap_request request{.hint = world::page(64), .pages = page_count{4}};
+        request.flags = mmap_flag::fixed;
+        request.properties = vma_flag::grows_down;
+        good = space.mmap(me, request).has_value();
+        std::array<std::byte, 1> byte{};
+        auto const tell = [&](std::uint64_t first, advice what) {
+            return mmhold::madvise(space, me, {world::page(first), page_size}, what).error();
+        };
+        good = good && write_user(space, me, world::page(62), byte).why == trap::none;
+        good = good && tell(62, advice::guard_install) == errc::ok;
+        good = good && read_user(space, me, world::page(62), byte).why == trap::map_error;
+        good = good && tell(62, advice::guard_remove) == errc::ok;
+        good = good && write_user(space, me, world::page(64), byte).why == trap::none;
+        good = good && tell(64, advice::free) == errc::ok && space.resident().anonymous == 1;
+        good = good && tell(64, advice::page_out) == errc::ok && space.resident().anonymous == 0;
+        good = good && tell(65, advice::dont_fork) == errc::ok;
+        {
+            auto const held = held_shared<parts::lock>::acquire(space.lock());
+            good = good && space.vma_count(held) == 3 && space.find(world::page(62), held);
+        }
+        space.exit(me);
+        good = good && frames.statistics().free == 8;
+    }
+    domain.drain();
+    return good && tables.in_use() == 0;
+}
+static_assert(works_in_constant_evaluation());
+
 }  // namespace
 
 TEST_CASE("madvise: the arguments are looked at first", "[callers]") {

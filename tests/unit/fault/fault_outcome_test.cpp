@@ -36,6 +36,9 @@ TEST_CASE("2.1: an error is final and keeps the lock", "[fault][outcome]") {
         CHECK_FALSE(failed.lock_lost());
     }
     CHECK(outcome::installed().error() == errc::ok);
+    CHECK(outcome::failed(errc::bad_address).signal() == mm::fatal_signal::bus_error);
+    CHECK(outcome::failed(errc::bad_address, mm::fatal_signal::segmentation).signal() ==
+          mm::fatal_signal::segmentation);
 }
 
 TEST_CASE("2.1: RETRY and COMPLETED that lose the lock come with the proof", "[fault][outcome]") {

@@ -121,6 +121,21 @@ TEST_CASE("small pages where the range is not all the vma's, or a page table is 
     CHECK(w.level(w.parent, 4) == 1);
 }
 
+TEST_CASE("a table that serves more than is discarded stays, and is in the way", "[large]") {
+    large_world w;
+    CHECK(w.parent.munmap(w.me, w.span(1023, 1)).has_value());
+    w.store(w.parent, w.page(512), 1);  // small: the range is not all the vma's
+    mmap_request request;
+    request.properties = vma_flag::large_advised;
+    w.map(1023, 1, request);
+    CHECK(w.parent.dontneed(w.me, w.span(1, 512)).has_value());
+    w.store(w.parent, w.page(1022), 1);
+    CHECK(w.level(w.parent, 1022) == 0);
+    CHECK(w.parent.dontneed(w.me, w.span(0, 1024)).has_value());
+    w.store(w.parent, w.page(1022), 1);
+    CHECK(w.level(w.parent, 1022) == 1);
+}
+
 TEST_CASE("small pages where the policy or the vma does not want large ones", "[large]") {
     vma area;
     CHECK_FALSE(may_have_large_folios(area, large_folios::advised));

@@ -52,6 +52,26 @@ TEST_CASE("missing means: no table, no leaf, no marker", "[fault][present]") {
     CHECK_FALSE(pages.is_missing(world.me, {~std::uint64_t{0}}));  // cannot be looked at
 }
 
+TEST_CASE("a guard is SIGSEGV for a program, any other marker SIGBUS", "[fault][present]") {
+    fault_world world;
+    auto const at = world.map(0, 2);
+    auto const strange = mm::page_entry::marker_for(3, 4);
+    REQUIRE(world.space.table().map(world.me, at, mm::guard_entry(), 0).has_value());
+    REQUIRE(world.space.table().map(world.me, at.plus_pages(1), strange, 0).has_value());
+    mm::anonymous<fault_space> memory{world.space};
+    auto const lock = world.hold();
+    auto keep = authority::keep(lock);
+    auto const guarded = memory.handle({at, flags::read}, keep, world.me);
+    CHECK(guarded.error() == errc::bad_address);
+    CHECK(guarded.signal() == mm::fatal_signal::segmentation);
+    auto const other = memory.handle({at.plus_pages(1), flags::read}, keep, world.me);
+    CHECK(other.error() == errc::bad_address);
+    CHECK(other.signal() == mm::fatal_signal::bus_error);
+    mm::page_answer const done{errc::ok};
+    CHECK(done.has_value());
+    CHECK_FALSE(mm::page_answer::forbidden());
+}
+
 TEST_CASE("a marker is its owner's business", "[fault][present][bad-input]") {
     fault_world world;
     auto const at = world.map(0, 1);

@@ -85,3 +85,28 @@ TEST_CASE("only inside one vma of this source", "[fault][userfault][bad-input]")
     CHECK(world.fill(world.span(9, 1), zero).stop == errc::bad_address);
     CHECK(world.entry(world.page(3)).none());
 }
+
+TEST_CASE("a poisoned page: every touch fails, and it gives way to a copy only",
+          "[fault][userfault]") {
+    fill_world world;
+    CHECK(world.fill(world.span(1, 2), mm::poison_filler{world.space}) ==
+          userfault_filled{2, errc::ok});
+    CHECK(mm::is_poisoned(world.entry(world.page(1))));
+    CHECK(world.fill(world.span(1, 1), mm::poison_filler{world.space}).stop == errc::exists);
+    CHECK(world.fill(world.span(1, 1), mm::zero_page_filler{world.space}).stop == errc::exists);
+    REQUIRE(world.space.mprotect(world.me, world.span(0, 4), mm::prot::r).has_value());
+    CHECK(mm::is_poisoned(world.entry(world.page(1))));
+    CHECK(world.fill(world.span(1, 1), sevens_filler{world.space, sevens}).complete());
+    CHECK(world.entry(world.page(1)).is_leaf());
+    REQUIRE(world.space.dontneed(world.me, world.span(2, 1)).has_value());
+    CHECK(world.entry(world.page(2)).none());
+}
+
+TEST_CASE("a page is there already, or protected pages were not registered for",
+          "[fault][userfault]") {
+    fill_world world;
+    CHECK(world.fill(world.span(0, 1), sevens_filler{world.space, sevens}).complete());
+    CHECK(world.fill(world.span(0, 1), mm::poison_filler{world.space}).stop == errc::exists);
+    sevens_filler const protect{world.space, sevens, mm::userfault_protection::on};
+    CHECK(world.fill(world.span(1, 1), protect).stop == errc::invalid_argument);
+}

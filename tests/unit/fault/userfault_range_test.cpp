@@ -22,6 +22,10 @@ constexpr mm::vma area_of(mm::vma_kind kind, mm::vma_flags flags = {},
     return area;
 }
 
+struct shmem_object : mm::memory_object {
+    shmem_object() : memory_object{mm::object_kind::shmem} {}
+};
+
 }  // namespace
 
 TEST_CASE("what a userfault can watch: memory that starts out zero and may be written",
@@ -66,4 +70,30 @@ TEST_CASE("a range is judged vma by vma, holes skipped", "[fault][userfault]") {
     CHECK(mm::first_registered(world.space, held, mine) == world.span(4, 2));
     toy_source nobody;
     CHECK_FALSE(mm::first_registered(world.space, held, nobody));
+}
+
+TEST_CASE("which modes fit which memory", "[fault][userfault]") {
+    using kind = mm::vma_kind;
+    using mode = mm::userfault_mode;
+    using feature = mm::userfault_feature;
+    auto const anonymous = area_of(kind::anonymous);
+    auto const shmem = area_of(kind::shmem);
+    auto const file = area_of(kind::file);
+    CHECK(mm::check_userfault_vma(anonymous, {}) == errc::invalid_argument);
+    CHECK(mm::check_userfault_vma(anonymous, {mode::missing, mode::write_protect}) == errc::ok);
+    CHECK(mm::check_userfault_vma(anonymous, mode::minor) == errc::invalid_argument);
+    CHECK(mm::check_userfault_vma(shmem, {mode::minor, mode::write_protect}) == errc::ok);
+    CHECK(mm::check_userfault_vma(file, mode::write_protect) == errc::invalid_argument);
+    auto const secret = area_of(kind::shmem, {mm::vma_flag::secret, mm::vma_flag::shared});
+    CHECK(mm::check_userfault_vma(secret) == errc::invalid_argument);
+    CHECK(mm::check_userfault_vma(area_of(kind::anonymous, mm::vma_flag::droppable)) ==
+          errc::invalid_argument);
+    // Only noted, never asked about: anything with an object.
+    shmem_object object;
+    auto shown = file;
+    shown.object = &object;
+    CHECK(mm::check_userfault_vma(shown, mode::write_protect, feature::wp_async) == errc::ok);
+    CHECK(mm::check_userfault_vma(shown, mode::write_protect) == errc::invalid_argument);
+    CHECK(mm::check_userfault_vma(shown, {mode::missing, mode::write_protect}, feature::wp_async) ==
+          errc::invalid_argument);
 }

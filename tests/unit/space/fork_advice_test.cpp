@@ -93,3 +93,11 @@ TEST_CASE("fork advice: the lock must be this space's") {
     CHECK(fork_advice_locked(held, w.parent, w.span(0, 1), at_fork::wipe).error() ==
           errc::lock_not_held);
 }
+
+TEST_CASE("fork advice: what may not be split is advised as a whole") {
+    advised w;
+    w.map(4, 2, {.properties = vma_flag::unsplittable});
+    CHECK(w.advise(4, 1, at_fork::leave_out) == errc::invalid_argument);
+    CHECK(w.advise(3, 2, at_fork::leave_out) == errc::invalid_argument);
+    CHECK(w.advise(4, 2, at_fork::leave_out) == errc::ok);
+}

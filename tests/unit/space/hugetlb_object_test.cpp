@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
+#include <mmhold/space/advise_large.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/mremap.hpp>
 
@@ -66,6 +67,10 @@ TEST_CASE("hugetlb is unmapped, protected and mapped over in whole pages only", 
     request.pages = page_count{1};
     request.flags = mmap_flag::fixed;
     CHECK(w.space.mmap(w.me, request).error() == errc::invalid_argument);
+    CHECK(advise_large_folios(w.me, w.space, w.span(0, 1), advise_large::wanted).error() ==
+          errc::invalid_argument);
+    CHECK(advise_large_folios(w.me, w.space, w.span(0, 512), advise_large::wanted).has_value());
+    CHECK(w.space.set_locked(w.me, w.span(1, 1), mark_locked::yes).has_value());
     CHECK(w.space.munmap(w.me, w.span(0, 512)).has_value());
     CHECK(w.space.dontneed(w.me, w.span(513, 512)).error() == errc::invalid_argument);
     CHECK(w.space.dontneed(w.me, w.span(512, 1)).has_value());
