@@ -25,6 +25,7 @@
 #include <mmhold/paging/collapse.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -200,18 +201,10 @@ constexpr result<void> collapse_large_locked(
     Space& space, page_span span) {
     if (!held.guards(space.lock())) return errc::lock_not_held;
     if (!space.valid() || !me.valid()) return errc::no_memory;
-    auto answer = errc::ok;
-    auto hole = false;
-    auto expected = span.start();
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = detail::common_pages(area.span, span);
-        if (part.empty() || answer != errc::ok) return;
-        hole = hole || part.start() != expected;
-        expected = part.end();
-        answer = detail::collapser<Space>{space, me}.collapse_in(area, part);
+    detail::collapser<Space> collapser{space, me};
+    return for_each_advised(held, space, span, [&](vma const& area, page_span part) {
+        return result<void>{collapser.collapse_in(area, part)};
     });
-    if (answer != errc::ok) return answer;
-    return hole || expected != span.end() ? errc::no_memory : errc::ok;
 }
 
 /// The same under a lock of its own. Also errc::interrupted, as mmap.

@@ -158,10 +158,8 @@ public:
         if (!held.guards(space_.lock())) return errc::lock_not_held;
         if (auto const fit = check_registered_range(space_, held, span, *this); !fit) return fit;
         // Woken early they wait for the lock that is held here.
-        space_.for_each_vma(held, [&](vma const& area) {
-            auto const part = detail::common_pages(area.span, span);
-            if (part.empty() || area.source != this || !asks_for_missing(area)) return;
-            (void)queue_.wake(part);
+        space_.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+            if (area.source == this && asks_for_missing(area)) (void)queue_.wake(part);
         });
         return let_go_of(held, me, span);
     }
@@ -448,9 +446,8 @@ private:
                                      page_span span) {
         if (!me.valid()) return errc::no_memory;
         auto lifted = result<void>{};
-        space_.for_each_vma(held, [&](vma const& area) {
-            auto const part = detail::common_pages(area.span, span);
-            if (!lifted || part.empty() || area.source != this || !asks_for_writes(area)) return;
+        space_.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+            if (!lifted || area.source != this || !asks_for_writes(area)) return;
             lifted = protect_userfault_pages(space_, me, area, part, userfault_protection::off,
                                              mark_absent::no);
         });
@@ -463,9 +460,8 @@ private:
         if (is_changing()) return errc::again;
         auto done = result<void>{errc::bad_address};
         auto going = true;
-        space_.for_each_vma(held, [&](vma const& area) {
-            auto const part = detail::common_pages(area.span, span);
-            if (!going || part.empty()) return;
+        space_.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+            if (!going) return;
             done = errc::bad_address;
             if (asks_for_writes(area)) {
                 done = protect_userfault_pages(space_, me, area, part, how,

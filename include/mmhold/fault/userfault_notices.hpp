@@ -128,10 +128,9 @@ template<class Space, class Witness, class Visit>
 constexpr result<void> for_each_listener(Space& space, Witness const& held, page_span span,
                                          userfault_feature what, Visit&& visit) {
     auto outcome = result<void>{};
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = common_pages(area.span, span);
+    space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
         auto* const pager = listener_of<Space>(area, what);
-        if (outcome && !part.empty() && pager != nullptr) outcome = visit(*pager, part);
+        if (outcome && pager != nullptr) outcome = visit(*pager, part);
     });
     return outcome;
 }

@@ -60,8 +60,8 @@ template<class Space, class Witness, class Visit>
                                                     page_span span, Visit&& visit) {
     auto answer = errc::ok;
     auto any = false;
-    space.for_each_vma(held, [&](vma const& area) {
-        if (!area.span.overlaps(span) || answer != errc::ok) return;
+    space.for_each_vma_in(held, span, [&](vma const& area, page_span) {
+        if (answer != errc::ok) return;
         any = true;
         answer = visit(area);
     });

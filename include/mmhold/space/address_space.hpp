@@ -28,6 +28,7 @@
 #include <mmhold/observe/observer.hpp>
 #include <mmhold/paging/page_table.hpp>
 #include <mmhold/reclaim/cpu.hpp>
+#include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/entry_rights.hpp>
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
@@ -172,6 +173,16 @@ public:
     constexpr void for_each_vma(W const& held, Visit&& visit) const {
         auto const& map = looked_at(held);
         for (std::size_t index = 0; index < map.size(); ++index) visit(map[index]);
+    }
+    /// Calls visit(vma const&, page_span part) for the mappings that overlap `span`, lowest first,
+    /// with the part of `span` that lies in each. It must not change the layout.
+    template<WitnessOf<lock_type> W, std::invocable<vma const&, page_span> Visit>
+    constexpr void for_each_vma_in(W const& held, page_span span, Visit&& visit) const {
+        auto const& map = looked_at(held);
+        for (auto index = map.find_at_or_above(span.start());
+             index < map.size() && map[index].span.overlaps(span); ++index) {
+            visit(map[index], detail::common_pages(map[index].span, span));
+        }
     }
     /// The layout itself, for operations that change vmas in ways of their own (mremap, madvise).
     /// Who does leaves no page mapped outside of the vmas, and tells the objects (object_link.hpp).
@@ -326,23 +337,15 @@ public:
     template<WitnessOf<lock_type> W>
     constexpr result<void> dontneed_locked(W const& held, cpu_type& me, page_span span) {
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
-        auto const& map = layout_.map();
-        auto hole = false;
-        auto at = span.start();
-        for (auto index = map.find_at_or_above(at); at < span.end(); ++index) {
-            if (index == map.size()) return errc::no_memory;
-            auto const part = detail::common_pages(map[index].span, span);
-            if (part.start() != at) hole = true;
-            if (part.empty()) break;
-            auto const gone = discarded_part(map[index], part);
+        auto const discard = [&](vma const& area, page_span part) -> result<void> {
+            auto const gone = discarded_part(area, part);
             if (!gone) return gone.error();
-            auto const marks = is_anonymous(map[index])
+            auto const marks = is_anonymous(area)
                                    ? staying_marks{staying_mark::guard}
                                    : staying_marks{staying_mark::guard, staying_mark::userfault_wp};
-            if (auto const done = drop_pages(me, *gone, marks); !done) return done;
-            at = part.end();
-        }
-        return hole ? errc::no_memory : errc::ok;
+            return drop_pages(me, *gone, marks);
+        };
+        return for_each_advised(held, *this, span, discard);
     }
 
     /// Everything goes but the space itself: pages, tables below the root, mappings. It is empty

@@ -24,9 +24,8 @@ constexpr result<void> for_each_advised(W const& held, Space const& space, page_
     result<void> outcome;
     auto hole = false;
     auto expected = span.start();
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = detail::common_pages(area.span, span);
-        if (part.empty() || !outcome) return;
+    space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+        if (!outcome) return;
         hole = hole || part.start() != expected;
         expected = part.end();
         outcome = each(area, part);

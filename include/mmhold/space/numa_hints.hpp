@@ -98,9 +98,8 @@ constexpr result<std::uint64_t> mark_numa_hints_locked(W const& held, typename S
     if (span.end() > space.limits().end) return errc::invalid_argument;
     std::uint64_t marked = 0;
     result<void> outcome;
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = detail::common_pages(area.span, span);
-        if (!outcome || part.empty() || !takes_numa_hints(area)) return;
+    space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+        if (!outcome || !takes_numa_hints(area)) return;
         detail::numa_hint_change<typename Space::machine> change{space.frames(), area};
         outcome = space.table().protect(me, part, change, space.flush());
         marked += change.marked;

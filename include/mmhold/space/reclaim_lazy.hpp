@@ -25,9 +25,8 @@ constexpr result<std::uint64_t> reclaim_lazy_free(W const& held, typename Space:
     if (!me.valid() || !space.valid()) return errc::no_memory;
     std::uint64_t gone = 0;
     detail::pages_to_swap<Space> next;
-    space.for_each_vma(held, [&](vma const& area) {
-        auto const part = detail::common_pages(area.span, span);
-        if (part.empty() || !can_be_lazily_free(area)) return;
+    space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
+        if (!can_be_lazily_free(area)) return;
         for (auto from = part.start(); from < part.end();) {
             if (!next.find(space, me, part, from)) return;
             for (std::size_t i = 0; i < next.count; ++i) {
