@@ -213,6 +213,7 @@ template<class Space>
 class swap_in;  // swap_in.hpp
 template<class Space>
 class swap_wait;  // swap_wait.hpp; and await_slot
+// read_wait.hpp: wait_for_read
 template<Machine M>
 class slow_swap;  // slow_swap.hpp
 template<class Space>

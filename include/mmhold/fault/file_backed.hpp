@@ -12,11 +12,7 @@
 //   behind the end     bad_address (SIGBUS)                 the same
 //
 // Where the object has no page yet, shared memory gets a zeroed one at once. A file's page is read
-// in, and the fault waits as gup-semantics §2.1 items 1 and 2 say:
-//   first try, may retry       ask for the page → give up the mm lock → RETRY, with a ticket
-//   later try, or may not      ask → wait with the lock held, killably if the fault is → install
-//   RETRY_NOWAIT               RETRY, lock kept, nothing asked for
-// so reading in forces at most one RETRY.
+// in, and the fault waits for that (read_wait.hpp).
 //
 // A read fault also maps what the object has already around it (fault_around.hpp); not for secret
 // memory.
@@ -36,6 +32,7 @@
 #include <mmhold/fault/file_object.hpp>
 #include <mmhold/fault/install.hpp>
 #include <mmhold/fault/present_page.hpp>
+#include <mmhold/fault/read_wait.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/task.hpp>
@@ -55,7 +52,7 @@ namespace mmhold {
 
 /// Faults on vmas that name an object. A cheap view of an address space.
 ///
-/// Blocks only where the table above says "wait with the lock held", and in the brake.
+/// Blocks only where read_wait.hpp says "wait with the lock held", and in the brake.
 template<class Space>
 class file_backed {
 public:
@@ -145,22 +142,9 @@ private:
     constexpr std::optional<outcome> read_in(fault_site const& site, object_type& object,
                                              std::uint64_t index,
                                              lock_authority<lock_type>& authority, cpu_type& me) {
-        if (site.flags.has(fault_flag::retry_nowait)) return outcome::retry_kept();
         auto& file = static_cast<file_type&>(object);
-        auto place = file.ask(me.current(), index);
-        if (!place) return outcome::failed(place.error());
-        auto permission = permission_of(site, authority);
-        if (permission && is_first_try(site)) {
-            return outcome::retry(permission->drop(), std::move(place->ticket()));
-        }
-        place->ticket().wait(site.flags.has(fault_flag::killable) ? wait_mode::killable
-                                                                  : wait_mode::uninterruptible);
-        if (place->ticket().ready()) {
-            if (place->error() == errc::ok) return std::nullopt;
-            return outcome::failed(place->error());
-        }
-        if (!permission) return outcome::failed(errc::interrupted);
-        return outcome::retry(permission->drop(), {});
+        return wait_for_read<machine>(site.flags, authority,
+                                      [&] { return file.ask(me.current(), index); });
     }
 
     constexpr result<void> install(fault_site const& site, object_type& object, std::uint64_t index,

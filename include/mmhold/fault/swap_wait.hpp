@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// swap_wait – a fault finds that the page's contents are still on a slow device (do_swap_page and
-// folio_lock_or_retry; gup-semantics §2.1 items 1 and 2).
+// swap_wait – a fault finds that the page's contents are still on a slow device (do_swap_page), and
+// waits for them as for any read (read_wait.hpp); the handler reads the slot then.
 //
-// First try, may retry       ask → give up the mm lock → RETRY, with a ticket
-// later try, or may not      ask → wait with the lock held, killably if the fault is → the handler
-//                            reads the slot
-// RETRY_NOWAIT               RETRY, lock kept, nothing asked for
-//
-// so swapping in forces at most one RETRY. Meanwhile the slot cannot be freed and written anew: the
-// waiter has a reference of its own as long as the lock is held. Who gives the lock up has nothing;
-// he starts over from the lookup, and if the slot is somebody else's then he finds that out.
+// Meanwhile the slot cannot be freed and written anew: the waiter has a reference of its own as
+// long as the lock is held. Who gives the lock up has nothing; he starts over from the lookup, and
+// if the slot is somebody else's then he finds that out.
 
 #include <mmhold/fault/fault_outcome.hpp>
 #include <mmhold/fault/fault_site.hpp>
+#include <mmhold/fault/read_wait.hpp>
 #include <mmhold/lock/held.hpp>
 #include <mmhold/machine/task.hpp>
 #include <mmhold/space/page_marker.hpp>
@@ -102,27 +98,10 @@ private:
 
     constexpr answer wait_for(fault_site const& site, std::uint64_t slot,
                               lock_authority<lock_type>& authority, cpu_type& me) {
-        auto const flags = site.flags;
-        if (flags.has(fault_flag::retry_nowait)) return now(outcome::retry_kept());
-        auto place = space_.swap()->ask(me.current(), slot);
-        if (!place) return now(outcome::failed(place.error()));
-        auto permission =
-            flags.has(fault_flag::allow_retry) ? authority.permission() : std::nullopt;
-        if (permission && !flags.has(fault_flag::tried)) {
-            return now(outcome::retry(permission->drop(), std::move(place->ticket())));
-        }
-        place->ticket().wait(flags.has(fault_flag::killable) ? wait_mode::killable
-                                                             : wait_mode::uninterruptible);
-        if (place->ticket().ready()) {
-            if (place->error() == errc::ok) return {verdict::waited, outcome::installed()};
-            return now(outcome::failed(place->error()));
-        }
-        if (!permission) return now(outcome::failed(errc::interrupted));
-        return now(outcome::retry(permission->drop(), {}));
-    }
-
-    [[nodiscard]] static constexpr answer now(outcome what) noexcept {
-        return {verdict::answered, std::move(what)};
+        auto over = wait_for_read<machine>(
+            site.flags, authority, [&] { return space_.swap()->ask(me.current(), slot); });
+        if (!over) return {verdict::waited, outcome::installed()};
+        return {verdict::answered, *std::move(over)};
     }
 
     Space& space_;
