@@ -26,6 +26,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -35,7 +36,6 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -86,9 +86,8 @@ private:
     }
 
     constexpr void copy(page_entry const& from, pfn to) {
-        auto const bytes = space_.frames().bytes(to);
-        if (from.none() || from.special || bytes.empty()) return;  // zeroes already
-        std::ranges::copy(space_.frames().bytes(from.target), bytes.begin());
+        if (from.none() || from.special) return;  // zeroes already
+        copy_frame(space_.frames(), from.target, to);
     }
 
     Space& space_;

@@ -30,10 +30,10 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/vocab/errc.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -179,11 +179,9 @@ private:
         auto const broken =
             !old.special && frames.attributes(old.target).has(frame_attribute::hwpoison);
         if (broken) return errc::hardware_poison;
-        auto const fresh = frames.allocate(frame_kind::anonymous);
-        if (!fresh) return fresh;
-        frames.set_exclusive(*fresh);
-        auto const to = frames.bytes(*fresh);  // zeroes: a copy of the zero page already
-        if (!to.empty() && !old.special) std::ranges::copy(frames.bytes(old.target), to.begin());
+        if (!old.special) return allocate_copy_of(frames, old.target);
+        auto const fresh = frames.allocate(frame_kind::anonymous);  // zeroes already
+        if (fresh) frames.set_exclusive(*fresh);
         return fresh;
     }
 

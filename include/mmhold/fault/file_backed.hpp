@@ -37,13 +37,13 @@
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/task.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
 #include <mmhold/vocab/fault_flags.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -165,11 +165,8 @@ private:
     constexpr result<void> install_copy(fault_site const& site, object_type& object,
                                         std::uint64_t index, pfn page, cpu_type& me) {
         auto& frames = space_.frames();
-        auto const copy = frames.allocate(frame_kind::anonymous);
+        auto const copy = allocate_copy_of(frames, page);
         if (!copy) return copy.error();
-        frames.set_exclusive(*copy);
-        auto const to = frames.bytes(*copy);
-        if (!to.empty()) std::ranges::copy(frames.bytes(page), to.begin());
         auto const done = object.while_cached(index, page, [&] {
             auto const leaf = leaf_for(*site.area, *copy, install_for::writing);
             return install_leaf(space_, me, site.page(), leaf);

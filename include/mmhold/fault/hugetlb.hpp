@@ -20,6 +20,7 @@
 #include <mmhold/fault/install.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/vma.hpp>
@@ -28,7 +29,6 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -150,10 +150,8 @@ private:
     }
 
     constexpr void copy_bytes(pfn from, pfn to) {
-        auto& frames = space_.frames();
         for (std::uint64_t i = 0; i < hugetlb_pages; ++i) {
-            auto const into = frames.bytes(to.plus(i));
-            if (!into.empty()) std::ranges::copy(frames.bytes(from.plus(i)), into.begin());
+            copy_frame(space_.frames(), from.plus(i), to.plus(i));
         }
     }
 

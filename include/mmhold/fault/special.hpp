@@ -28,6 +28,7 @@
 #include <mmhold/fault/install.hpp>
 #include <mmhold/fault/present_page.hpp>
 #include <mmhold/lock/held.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/vma.hpp>
@@ -36,7 +37,6 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -150,13 +150,9 @@ private:
 
     /// The first write to a private mapping: a page of its own with the same contents.
     constexpr result<void> install_copy(fault_site const& site, special_page what, cpu_type& me) {
-        auto& frames = space_.frames();
         if (what.how == special_page::backing::number) return errc::bad_address;
-        auto const copy = frames.allocate(frame_kind::anonymous);
+        auto const copy = allocate_copy_of(space_.frames(), what.page);
         if (!copy) return copy.error();
-        frames.set_exclusive(*copy);
-        auto const to = frames.bytes(*copy);
-        if (!to.empty()) std::ranges::copy(frames.bytes(what.page), to.begin());
         auto const leaf = leaf_for(*site.area, *copy, install_for::writing);
         return install_page(space_, me, site.page(), leaf);
     }

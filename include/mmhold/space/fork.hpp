@@ -38,6 +38,7 @@
 #include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/mmap_request.hpp>
@@ -48,7 +49,6 @@
 #include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <optional>
@@ -223,8 +223,7 @@ private:
         auto const fresh = *std::exchange(spare_, std::nullopt);
         for (std::uint64_t i = 0; i < spare_pages_; ++i) {
             frames.set_exclusive(fresh.plus(i));
-            auto const to = frames.bytes(fresh.plus(i));
-            if (!to.empty()) std::ranges::copy(frames.bytes(old.target.plus(i)), to.begin());
+            copy_frame(frames, old.target.plus(i), fresh.plus(i));
         }
         auto leaf = for_child(old);
         leaf.target = fresh;

@@ -10,12 +10,12 @@
 //           page stays.
 
 #include <mmhold/lock/held.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/taken_page.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/result.hpp>
 
-#include <algorithm>
 
 namespace mmhold {
 
@@ -25,8 +25,7 @@ namespace detail {
 template<class Space>
 constexpr void copy_frozen(Space& space, taken_page<Space> const& from, pfn fresh) {
     auto& frames = space.frames();
-    auto const to = frames.bytes(fresh);
-    if (!to.empty()) std::ranges::copy(frames.bytes(from.page()), to.begin());
+    copy_frame(frames, from.page(), fresh);
     if (from.was_exclusive()) frames.set_exclusive(fresh);
     if (frames.dirty(from.page())) frames.mark_dirty(fresh);
     if (frames.accessed(from.page())) frames.mark_accessed(fresh);

@@ -33,6 +33,7 @@
 #include <mmhold/lock/spin_lock.hpp>
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/task.hpp>
+#include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/object_mappings.hpp>
@@ -438,8 +439,7 @@ protected:
             frames_.pass_reference(*old);
             return errc::busy;
         }
-        auto const to = frames_.bytes(fresh);
-        if (!to.empty()) std::ranges::copy(frames_.bytes(*old), to.begin());
+        copy_frame(frames_, *old, fresh);
         if (frames_.dirty(*old)) frames_.mark_dirty(fresh);
         if (frames_.accessed(*old)) frames_.mark_accessed(fresh);
         pages_.replace(index, fresh);
