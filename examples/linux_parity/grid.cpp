@@ -28,23 +28,10 @@ std::uint64_t length_for(kind const& row, op what) {
 }
 
 /// What the two answers of one script differ in; empty if in nothing that both can tell.
-std::string difference(kind const& row, answer const& linux_says, answer const& model_says) {
+std::string difference(kind const& row, answer const& linux_says, answer model_says) {
     if (!linux_says.ran) return "the kernel's process did not finish";
-    std::string out;
-    auto const note = [&](char const* what) {
-        out += out.empty() ? what : std::string{", "} + what;
-    };
-    if (linux_says.value != model_says.value) note("result");
-    if (linux_says.signal != model_says.signal || linux_says.code != model_says.code)
-        note("signal");
-    if (!row.bytes_vary && linux_says.bytes != model_says.bytes) note("bytes read");
-    if (linux_says.contents != model_says.contents ||
-        linux_says.large_contents != model_says.large_contents)
-        note("memory");
-    if (linux_says.present != model_says.present || linux_says.large != model_says.large)
-        note("presence");
-    if (linux_says.events != model_says.events) note("events");
-    return out;
+    if (row.bytes_vary) model_says.bytes = linux_says.bytes;
+    return difference(linux_says, model_says);
 }
 
 /// In front of the odd page or behind it lies a good one, if the kind has neighbours.

@@ -89,7 +89,6 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::drain: return drain();
         case op::register_buffers: return register_buffers(one);
         case op::let_go: return let_go();
-        case op::awaken: return awaken(one);
         default: return truncate(one);
     }
 }
@@ -266,12 +265,6 @@ bool linux_process::take_event(memory of, int milliseconds, std::uint64_t& at) {
     ++events_;
     at = message.arg.pagefault.address;
     return true;
-}
-
-std::int64_t linux_process::awaken(step const& one) {
-    uffdio_range range{one.at, one.bytes};
-    auto const descriptor = servers_[fault_server_of(one.of)].descriptor;
-    return descriptor < 0 ? -EINVAL : outcome(ioctl(descriptor, UFFDIO_WAKE, &range));
 }
 
 int linux_process::open_faults(memory of) {

@@ -48,7 +48,7 @@ script probe_of(op what) {
     auto const bytes = what == op::peek || what == op::poke ? 8U : page_bytes;
     auto of = memory::own;
     if (area_of(what) == area::uffd) of = memory::faults_wp;
-    if (what == op::awaken || what == op::close_faults) of = memory::faults;
+    if (what == op::close_faults) of = memory::faults;
     if (what == op::go_on) of = memory::faults_minor;
     if (what == op::truncate || what == op::remove) of = memory::memfd;
     if (area_of(what) == area::large) of = memory::large;

@@ -50,7 +50,6 @@ std::int64_t go_on(int descriptor, uffdio_range const& range, std::uint64_t mode
 
 /// `how`: fill and go_on write-protect the pages; move allows holes.
 std::int64_t linux_process::uffd_step(step const& one) {
-    if (!has_faults(one.of)) return -EBADF;
     auto const descriptor = servers_[fault_server_of(one.of)].descriptor;
     if (descriptor < 0) return -EBADF;
     uffdio_range range{one.at, one.bytes};
@@ -59,6 +58,7 @@ std::int64_t linux_process::uffd_step(step const& one) {
         case op::wp_on: return write_protect(descriptor, range, UFFDIO_WRITEPROTECT_MODE_WP);
         case op::wp_off: return write_protect(descriptor, range, 0);
         case op::go_on: return go_on(descriptor, range, protects);
+        case op::awaken: return outcome(ioctl(descriptor, UFFDIO_WAKE, &range));
         case op::fill: {
             if (one.bytes > most_bytes) return -EINVAL;
             std::memset(buffer_, 'f', one.bytes);

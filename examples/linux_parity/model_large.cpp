@@ -31,8 +31,7 @@ std::int64_t model_process::map_large(step const& one) {
     forget_unmapped_hugetlb();
     auto const leaves = (one.bytes + large_bytes - 1) / large_bytes;  // mmap rounds up
     request.pages = page_count{leaves * hugetlb_pages};
-    hugetlb_objects_.push_back(
-        std::make_unique<hugetlb_object<machine>>(*hugetlb_pool_, leaves));
+    hugetlb_objects_.push_back(std::make_unique<hugetlb_object<machine>>(*hugetlb_pool_, leaves));
     auto const got = map_hugetlb(me_, mm_, *hugetlb_objects_.back(), request);
     return got ? 0 : linux_value(got);
 }

@@ -43,15 +43,6 @@ bool model_process::take_event(memory of, std::uint64_t& at) {
     return true;
 }
 
-std::int64_t model_process::awaken(step const& one) {
-    auto const& server = servers_[fault_server_of(one.of)];
-    auto const span = page_span::from(virt_addr{one.at}, page_count{one.bytes / page_bytes});
-    auto const whole = one.at % page_bytes == 0 && one.bytes % page_bytes == 0;
-    if (!server.faults || !span || !whole) return -EINVAL;
-    if (!in_user_space({virt_addr{one.at}, one.bytes}, mm_.limits().end)) return -EINVAL;
-    return linux_value(result<void>{server.faults->wake(*span).error()});
-}
-
 std::int64_t model_process::layout(step const& one) {
     if (names_server(one.what) && !has_faults(one.of)) return -EINVAL;
     switch (area_of(one.what)) {
@@ -77,7 +68,6 @@ std::int64_t model_process::core_step(step const& one) {
         case op::register_buffers: return register_buffers(range);
         case op::let_go: return let_go();
         case op::truncate: return truncate(one);
-        case op::awaken: return awaken(one);
         default: return range_step(one);
     }
 }

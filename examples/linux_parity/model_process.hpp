@@ -175,7 +175,6 @@ private:
     std::int64_t register_buffers(user_range range);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
-    std::int64_t awaken(step const& one);
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
     }

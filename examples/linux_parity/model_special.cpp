@@ -78,7 +78,8 @@ std::int64_t model_process::map_read_only(step const& one) {
             ->request(0, request.pages, request.prot, request.flags, descriptor_rights::read_only);
     request.may = read_only.may;
     auto const allowed = request.prot.without(request.may).empty();
-    auto const answer = allowed ? linux_value(result<void>{mm_.mmap(me_, request).error()}) : -EACCES;
+    auto const answer =
+        allowed ? linux_value(result<void>{mm_.mmap(me_, request).error()}) : -EACCES;
     if (answer != 0) objects_.pop_back();
     return answer;
 }

@@ -43,7 +43,6 @@ std::int64_t filled(space_type& mm, page_span span, userfault_filled done) {
 
 /// `how`: fill and go_on write-protect the pages; move allows holes.
 std::int64_t model_process::uffd_step(step const& one) {
-    if (!has_faults(one.of)) return -EBADF;
     auto* const faults = servers_[fault_server_of(one.of)].faults.get();
     if (faults == nullptr) return -EBADF;
     auto const span = whole_pages(one.at, one.bytes, mm_.limits().end);
@@ -65,6 +64,7 @@ std::int64_t model_process::uffd_step(step const& one) {
             auto const source = std::span{buffer_}.first(one.bytes);
             return filled(mm_, *span, faults->copy(me_, *span, source, now, protect));
         }
+        case op::awaken: return linux_value(result<void>{faults->wake(*span).error()});
         case op::zero: return filled(mm_, *span, faults->zeropage(me_, *span));
         case op::poison: return filled(mm_, *span, faults->poison(me_, *span));
         case op::move: return move_pages(*faults, me_, one, *span, mm_.limits().end);

@@ -64,7 +64,7 @@ constexpr std::array<op_words, ops> op_names{{
     {"register", "IORING_REGISTER_BUFFERS, kept"},
     {"let_go", "IORING_UNREGISTER_BUFFERS", area::core, fields::none},
     {"truncate", "ftruncate of what is mapped there", area::core, fields::end},
-    {"awaken", "UFFDIO_WAKE", area::core, fields::source_range},
+    {"awaken", "UFFDIO_WAKE", area::uffd, fields::source_range},
     {"guard", "MADV_GUARD_INSTALL", area::advice},
     {"unguard", "MADV_GUARD_REMOVE", area::advice},
     {"lazy_free", "MADV_FREE", area::advice},
@@ -236,6 +236,20 @@ bool from_text(std::string_view line, step& out) {
         if (!read_field(text.substr(0, equals), text.substr(equals + 1), out)) return false;
     }
     return true;
+}
+
+std::string difference(answer const& one, answer const& other) {
+    std::string out;
+    auto const note = [&](bool same, char const* what) {
+        if (!same) out += (out.empty() ? "" : ", ") + std::string{what};
+    };
+    note(one.value == other.value, "result");
+    note(one.signal == other.signal && one.code == other.code, "signal");
+    note(one.bytes == other.bytes, "bytes read");
+    note(one.present == other.present && one.large == other.large, "presence");
+    note(one.contents == other.contents && one.large_contents == other.large_contents, "memory");
+    note(one.events == other.events, "events");
+    return out;
 }
 
 std::string to_text(answer const& one) {

@@ -224,6 +224,9 @@ struct answer {
     friend bool operator==(answer const&, answer const&) = default;
 };
 
+/// In what two answers to one step differ, in words; empty: in nothing that is the same every time.
+std::string difference(answer const& one, answer const& other);
+
 /// "4096", "EFAULT", "SIGSEGV/1".
 std::string to_text(answer const& one);
 

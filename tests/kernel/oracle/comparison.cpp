@@ -13,20 +13,10 @@ using namespace parity;
 
 std::string difference(step const& one, answer const& linux_says, answer const& model_says) {
     if (!linux_says.ran) return "the kernel's process did not get there";
-    std::string out;
+    auto out = parity::difference(linux_says, model_says);
     auto const note = [&](char const* what) {
         out += (out.empty() ? "" : ", ") + std::string{what};
     };
-    if (linux_says.value != model_says.value) note("result");
-    if (linux_says.signal != model_says.signal || linux_says.code != model_says.code)
-        note("signal");
-    if (linux_says.bytes != model_says.bytes) note("bytes read");
-    if (linux_says.present != model_says.present || linux_says.large != model_says.large)
-        note("presence");
-    if (linux_says.contents != model_says.contents ||
-        linux_says.large_contents != model_says.large_contents)
-        note("memory");
-    if (linux_says.events != model_says.events) note("events");
     auto const tracer = one.what == op::peek || one.what == op::poke;
     auto const alone = !tracer && linux_says.events == 0 && one.what < op::map;
     if (alone && linux_says.faults != model_says.faults) note("minor faults");
