@@ -154,6 +154,7 @@ class writer_brake;  // page_cache.hpp
 template<class Space>
 class page_cache;  // page_cache.hpp
 // copy_frame.hpp: copy_frame, allocate_copy_of
+// entry_frame.hpp: maps_frame, maps_anonymous
 // object_bytes.hpp: read_object, write_object
 template<Machine M>
 class hugetlb_pool;  // hugetlb_pool.hpp

@@ -31,6 +31,7 @@
 #include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/copy_frame.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/vocab/errc.hpp>
 
@@ -123,8 +124,7 @@ private:
         std::uint64_t found = 0;
         for (unsigned index = 0; index < format::entries_per_table; ++index) {
             auto const other = entry.table().read(index);
-            auto const counted = other.is_leaf() && !other.special && frames.contains(other.target);
-            if (counted && frames.head_of(other.target) == folio) ++found;
+            if (maps_frame(frames, other) && frames.head_of(other.target) == folio) ++found;
         }
         return found;
     }

@@ -29,6 +29,7 @@
 #include <mmhold/paging/page_table.hpp>
 #include <mmhold/reclaim/cpu.hpp>
 #include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/entry_rights.hpp>
 #include <mmhold/space/frame_pool.hpp>
 #include <mmhold/space/layout.hpp>
@@ -398,7 +399,7 @@ private:
         return detail::pages_between(virt_addr{}, limits().end);
     }
     [[nodiscard]] constexpr bool is_counted(page_entry const& entry) const noexcept {
-        return entry.is_leaf() && !entry.special && frames_.contains(entry.target);
+        return maps_frame(frames_, entry);
     }
 
     template<class W>

@@ -23,6 +23,7 @@
 #include <mmhold/paging/split.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/taken_page.hpp>
@@ -83,8 +84,7 @@ private:
     /// Has the entry changed?
     constexpr bool make_lazy(guard& locked, unsigned index, page_entry const& leaf) {
         auto& frames = space_.frames();
-        if (leaf.special || !frames.contains(leaf.target)) return false;
-        if (frames.kind(leaf.target) != frame_kind::anonymous) return false;
+        if (!maps_anonymous(frames, leaf)) return false;
         if (frames.dirty(leaf.target)) {
             // What others have written is not ours to forget.
             if (frames.map_count(leaf.target) != 1 && locked.level() == 0) return false;
@@ -138,8 +138,7 @@ template<class Space>
     auto const entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
     if (!entry) return false;
     auto const leaf = entry->read();
-    if (!leaf.is_leaf() || leaf.special || !frames.contains(leaf.target)) return false;
-    if (frames.kind(leaf.target) != frame_kind::anonymous) return false;
+    if (!maps_anonymous(frames, leaf)) return false;
     return area.flags.has(vma_flag::droppable) ||
            frames.attributes(leaf.target).has(frame_attribute::lazily_free);
 }

@@ -35,6 +35,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/fork.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/mmap_request.hpp>
@@ -312,9 +313,7 @@ private:
         auto found = false;
         auto const& frames = space_.frames();
         auto const look = [&](virt_addr, page_entry const& entry, unsigned) {
-            auto const own = entry.is_leaf() && !entry.special && frames.contains(entry.target) &&
-                             frames.kind(entry.target) == frame_kind::anonymous;
-            found = own || is_swapped(entry) || is_guard(entry);
+            found = maps_anonymous(frames, entry) || is_swapped(entry) || is_guard(entry);
             return found ? onward::stop : onward::next;
         };
         (void)space_.table().visit(me_, area.span, look);

@@ -15,6 +15,7 @@
 #include <mmhold/paging/flush.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/unmapped_pages.hpp>
 #include <mmhold/space/vma.hpp>
@@ -230,8 +231,7 @@ private:
             me, at, end,
             [&](auto& locked, unsigned index, virt_addr here, page_entry const& entry) {
                 auto const& frames = space.frames();
-                auto const own = locked.level() == 0 && entry.is_leaf() && !entry.special &&
-                                 frames.contains(entry.target) &&
+                auto const own = locked.level() == 0 && maps_frame(frames, entry) &&
                                  frames.kind(entry.target) == frame_kind::page_cache;
                 return own ? body(locked, index, here, entry) : onward::next;
             });

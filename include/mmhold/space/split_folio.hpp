@@ -16,6 +16,7 @@
 #include <mmhold/paging/flush.hpp>
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -71,9 +72,7 @@ public:
 
 private:
     [[nodiscard]] constexpr bool is_own(page_entry const& entry) const noexcept {
-        auto const& frames = space_.frames();
-        return entry.is_leaf() && !entry.special && frames.contains(entry.target) &&
-               frames.kind(entry.target) == frame_kind::anonymous;
+        return maps_anonymous(space_.frames(), entry);
     }
     [[nodiscard]] constexpr bool is_single(page_entry const& entry) const noexcept {
         return is_own(entry) && space_.frames().order_of(entry.target) == 0;

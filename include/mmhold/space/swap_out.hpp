@@ -19,6 +19,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/lazy_free.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/split_folio.hpp>
@@ -132,7 +133,7 @@ constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, vi
     {
         auto const entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
         auto const leaf = entry ? entry->read() : page_entry{};
-        if (!leaf.is_leaf() || leaf.special || !frames.contains(leaf.target)) return false;
+        if (!maps_frame(frames, leaf)) return false;
         auto const only_here = frames.map_count(leaf.target) == 1;
         if (frames.kind(leaf.target) != frame_kind::page_cache || !only_here) return false;
     }

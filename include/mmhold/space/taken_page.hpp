@@ -26,6 +26,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/split_folio.hpp>
@@ -112,8 +113,7 @@ private:
     [[nodiscard]] static constexpr bool is_large(Space const& space,
                                                  page_entry const& entry) noexcept {
         auto const& frames = space.frames();
-        return entry.is_leaf() && !entry.special && frames.contains(entry.target) &&
-               frames.order_of(entry.target) != 0;
+        return maps_frame(frames, entry) && frames.order_of(entry.target) != 0;
     }
 
     /// Whether the page is write-protected for a userfault may have changed on the way.
