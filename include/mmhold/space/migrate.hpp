@@ -16,7 +16,6 @@
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/result.hpp>
 
-
 namespace mmhold {
 
 namespace detail {

@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 #include <mmhold/machine/host_machine.hpp>
 #include <mmhold/space/copy_frame.hpp>
+#include <mmhold/space/frame_pool.hpp>
 
 using namespace mmhold;
 using pool = frame_pool<checked_host_machine>;
