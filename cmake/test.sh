@@ -41,7 +41,9 @@ stage() {
     failed=$((failed + here_failed))
     summary+=("$(printf '%-9s %5d tests, %d failed, %d skipped, %d s' \
         "$name" "$here_total" "$here_failed" "$skipped" $((SECONDS - begin)))")
-    mapfile -t -O "${#summary[@]}" summary < <(sed -nE 's/^\t *[0-9]+ - (.*) \(Skipped\)$/          skipped: \1/p' "$log")
+    mapfile -t -O "${#summary[@]}" summary < <(sed -nE \
+        -e 's/^\t *[0-9]+ - (.*) \(Skipped\)$/          skipped: \1/p; t' \
+        -e 's/^\t *[0-9]+ - (.*) \(([^()]+)\)$/          failed: \1 (\2)/p' "$log")
     if ((here_total == 0 || (status != 0 && here_failed == 0))); then
         summary+=("$(printf '%-9s did not get through its tests (counted as one failed test)' "$name")")
         total=$((total + 1))
