@@ -16,6 +16,7 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/lock/mm_lock.hpp>
 #include <mmhold/machine/task.hpp>
+#include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/space/vma_map.hpp>
 #include <mmhold/vocab/address.hpp>
@@ -66,7 +67,7 @@ constexpr result<held_shared<L>> shared_from(held_exclusive<L>&& whole, L& lock)
     if constexpr (Downgradable<L>) {
         return std::move(whole).downgrade();
     } else {
-        { auto const given_up = std::move(whole); }
+        (void)whole.give_up();
         if constexpr (SharedLockable<L>) return held_shared<L>::acquire(lock);
         auto taken = held_shared<L>::try_acquire(lock);
         if (!taken) return errc::again;
@@ -86,25 +87,13 @@ template<class Space>
 constexpr result<held_shared<typename Space::lock_type>> expand_stack(
     held_shared<typename Space::lock_type>&& held, task<typename Space::machine>& waiter,
     Space& space, virt_addr at) {
-    using lock_type = typename Space::lock_type;
     auto& lock = space.lock();
     if (!held.guards(lock)) return errc::lock_not_held;
-    { auto const given_up = std::move(held); }
-    auto const grow = [&](held_exclusive<lock_type>&& whole) -> result<held_shared<lock_type>> {
-        if (auto const grown = expand_stack_locked(whole, space, at); !grown) return grown.error();
-        return detail::shared_from(std::move(whole), lock);
-    };
-    if constexpr (InterruptibleMmLock<lock_type>) {
-        auto whole = held_exclusive<lock_type>::acquire(lock, waiter, wait_mode::killable);
-        if (!whole) return whole.error();
-        return grow(*std::move(whole));
-    } else if constexpr (ExclusiveLockable<lock_type>) {
-        return grow(held_exclusive<lock_type>::acquire(lock));
-    } else {
-        auto whole = held_exclusive<lock_type>::try_acquire(lock);
-        if (!whole) return errc::again;
-        return grow(*std::move(whole));
-    }
+    (void)held.give_up();
+    auto whole = take_exclusive(lock, waiter);
+    if (!whole) return whole.error();
+    if (auto const grown = expand_stack_locked(*whole, space, at); !grown) return grown.error();
+    return detail::shared_from(*std::move(whole), lock);
 }
 
 }  // namespace mmhold
