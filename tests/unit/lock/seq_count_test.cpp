@@ -55,10 +55,11 @@ TEST_CASE("seq_count: what a reader may keep is never torn") {
             left.store(i, relaxed);
             right.store(i, relaxed);
             count.end_write();
+            std::this_thread::yield();  // or a reader finds no time to read in
         }
     };
     auto const read = [&] {
-        while (kept < 300) {
+        while (kept < 30'000) {
             auto const start = count.read_begin();
             auto const one = left.load(relaxed);
             auto const two = right.load(relaxed);
