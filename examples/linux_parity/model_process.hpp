@@ -27,7 +27,8 @@ namespace parity {
 
 using namespace mmhold;
 
-using machine = host_machine;
+/// Checked: whoever breaks a rule of the library inside a script ends the program.
+using machine = checked_host_machine;
 using config = default_config<machine>;
 using space_type = address_space<config>;
 using cpu_type = space_type::cpu_type;
@@ -76,10 +77,23 @@ struct specials_deleter {
 
 /// An address space and what it is made of.
 struct model_world {
-    model_world(page_count pages, bool swaps)
-        : frames{pages, frame_bytes::owned},
-          swap{page_count{swaps ? 256U : 0U}, frame_bytes::owned} {
-        if (swaps) mm.use_swap(swap);
+    /// With enough memory for `steps`.
+    model_world(surroundings const& where, script const& steps)
+        : frames{frames_for(steps), frame_bytes::owned},
+          swap{page_count{where.has_swap ? 256U : 0U}, frame_bytes::owned} {
+        if (where.has_swap) mm.use_swap(swap);
+    }
+
+    /// When every process has ended: the frames that are not free again.
+    std::uint64_t lost() {
+        frames.release_zero_folio();
+        auto const now = frames.statistics();
+        return now.capacity - now.free;
+    }
+
+    static page_count frames_for(script const& steps) {
+        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
+        return page_count{large ? 16384U : 1024U};
     }
 
     frame_pool<machine> frames;
@@ -92,15 +106,12 @@ struct model_world {
 /// An address space of the library as the place where a script runs.
 class model_process {
 public:
-    /// For `steps`: a place with enough memory for them.
-    model_process(surroundings const& where, script const& steps)
-        : own_{std::make_unique<model_world>(frames_for(steps), where.has_swap)},
-          world_{*own_},
-          where_{where},
-          buffer_(most_bytes) {}
-    /// Another thread of the same process. It ends first.
+    /// The first thread of the process that lives in `world`.
+    model_process(model_world& world, surroundings const& where)
+        : world_{world}, where_{where}, buffer_(most_bytes) {}
+    /// Another one. It ends first.
     explicit model_process(model_process const& first)
-        : world_{first.world_}, where_{first.where_}, buffer_(most_bytes) {}
+        : world_{first.world_}, where_{first.where_}, first_{false}, buffer_(most_bytes) {}
     model_process& operator=(model_process const&) = delete;
     ~model_process();
 
@@ -112,11 +123,6 @@ public:
     bool take_event(memory of, std::uint64_t& at);
 
 private:
-    static page_count frames_for(script const& steps) {
-        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
-        return page_count{large ? 16384U : 1024U};
-    }
-
     // model_side.cpp: the callers of gup
     std::span<std::byte> room(step const& one);
     std::span<std::byte const> pattern(step const& one);
@@ -183,10 +189,10 @@ private:
     void close(fault_server& server);
     std::uint32_t events_so_far() const;
 
-    std::unique_ptr<model_world> own_{};
     std::unique_ptr<model_specials, specials_deleter> specials_{};  ///< outlives the space
     model_world& world_;
     surroundings where_;
+    bool first_{true};
     frame_pool<machine>& frames_{world_.frames};
     config::tables& tables_{world_.tables};
     config::reclaimer& domain_{world_.domain};

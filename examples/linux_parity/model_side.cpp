@@ -281,9 +281,13 @@ void model_process::look_at_large(answer& out) {
 }
 
 std::vector<answer> run_on_model(script const& steps, surroundings const& where) {
-    model_process process{where, steps};
+    model_world world{where, steps};
     std::vector<answer> out;
-    for (auto const& one : steps) out.push_back(process.run(one));
+    {
+        model_process process{world, where};
+        for (auto const& one : steps) out.push_back(process.run(one));
+    }
+    if (!out.empty()) out.back().lost = world.lost();
     return out;
 }
 

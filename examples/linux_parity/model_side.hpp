@@ -12,6 +12,7 @@ enum class planted_bug : std::uint8_t {
     short_discard,  ///< MADV_DONTNEED forgets the last page of several
     short_read,     ///< process_vm_readv stops in front of its last page
     weak_populate,  ///< MADV_POPULATE_WRITE populates for reading
+    lost_frame,     ///< munmap keeps a frame
 };
 
 /// What the model must be told of the machine it is compared with.
