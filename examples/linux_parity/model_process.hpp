@@ -115,8 +115,10 @@ public:
     model_process& operator=(model_process const&) = delete;
     ~model_process();
 
-    /// Runs one step.
+    /// Runs one step, then looks at the memory.
     answer run(step const& one);
+    /// Runs one step only: another thread may be writing to the memory.
+    answer run_without_a_look(step const& one);
     /// From now on nobody serves the userfaultfds that are opened but take_event().
     void serve_by_hand() { by_hand_ = true; }
     /// The oldest event of a userfaultfd that nobody has read, if there is one: where it is.

@@ -132,11 +132,11 @@ public:
         first_->serve_by_hand();
     }
 
-    std::int64_t act(step const& one) { return first_->run(one).value; }
+    std::int64_t act(step const& one) { return first_->run_without_a_look(one).value; }
     void start(step const& call) {
         thread_ = std::thread{[this, call] {
             model_process second{*first_};
-            call_ = second.run(call);
+            call_ = second.run_without_a_look(call);
             ended_.store(true);
         }};
     }
