@@ -79,8 +79,10 @@ struct specials_deleter {
 struct model_world {
     /// With enough memory for `steps`.
     model_world(surroundings const& where, script const& steps)
-        : frames{frames_for(steps), frame_bytes::owned},
-          swap{page_count{where.has_swap ? 256U : 0U}, frame_bytes::owned} {
+        : frames{where.frames != 0 ? page_count{where.frames} : frames_for(steps),
+                 frame_bytes::owned},
+          swap{page_count{where.has_swap ? 256U : 0U}, frame_bytes::owned},
+          tables{page_count{where.tables}} {
         if (where.has_swap) mm.use_swap(swap);
     }
 
@@ -98,7 +100,7 @@ struct model_world {
 
     frame_pool<machine> frames;
     memory_swap<machine> swap;
-    config::tables tables{page_count{192}};
+    config::tables tables;
     config::reclaimer domain{};
     space_type mm{frames, tables, domain};
 };
@@ -168,7 +170,7 @@ private:
     std::int64_t map_dev_zero(step const& one);
     std::int64_t map_driver(step const& one, special_traits const& traits);
     std::int64_t map_vdso();
-    pfn special_frame(std::span<std::byte const> contents);
+    result<pfn> special_frame(std::span<std::byte const> contents);
     model_specials& specials();
     void end_specials();
     /// The request of a plain mapping: private or shared, at its place.

@@ -24,6 +24,8 @@ struct surroundings {
     bool has_swap{false};  ///< is there a device that pages can be swapped out to?
     planted_bug bug{planted_bug::none};
     bool counts_pins{false};  ///< are pins compared?
+    std::uint64_t frames{0};  ///< how much memory there is; 0: enough
+    std::uint64_t tables{192};
 };
 
 /// Runs `steps` on an address space of the library: one answer for each.

@@ -112,18 +112,20 @@ std::int64_t model_process::map_driver(step const& one, special_traits const& tr
     auto const held = held_shared<space_type::lock_type>::acquire(mm_.lock());
     for (std::uint64_t i = 0; i < plain.pages.value; ++i) {
         auto const page = special_frame(std::span{contents}.subspan(i * page_bytes, page_bytes));
+        if (!page) return linux_value(page);
         auto const at = got->plus_pages(i);
-        auto const put = numbers ? insert_number(held, me_, mm_, at, page, insert_as::read_only)
-                                 : insert_page(held, me_, mm_, at, page);
+        auto const put = numbers ? insert_number(held, me_, mm_, at, *page, insert_as::read_only)
+                                 : insert_page(held, me_, mm_, at, *page);
         if (!put) return linux_value(put);
     }
     return 0;
 }
 
-pfn model_process::special_frame(std::span<std::byte const> contents) {
-    auto const page = frames_.allocate(frame_kind::other).value_or(pfn{});
-    std::ranges::copy(contents, frames_.bytes(page).begin());
-    specials().frames.push_back(page);
+result<pfn> model_process::special_frame(std::span<std::byte const> contents) {
+    auto const page = frames_.allocate(frame_kind::other);
+    if (!page) return page;
+    std::ranges::copy(contents, frames_.bytes(*page).begin());
+    specials().frames.push_back(*page);
     return page;
 }
 
@@ -133,7 +135,9 @@ std::int64_t model_process::map_vdso() {
     if (own.vdso || where_.vdso_at == 0) return 0;
     auto const* const code = reinterpret_cast<std::byte const*>(where_.vdso_at);
     for (std::uint64_t i = 0; i < where_.vdso_pages; ++i) {
-        own.vdso_pages.push_back(special_frame(std::span{code + i * page_bytes, page_bytes}));
+        auto const page = special_frame(std::span{code + i * page_bytes, page_bytes});
+        if (!page) return linux_value(page);
+        own.vdso_pages.push_back(*page);
     }
     own.vdso = std::make_unique<special_frames<space_type>>(mm_, own.vdso_pages, vdso_traits);
     auto request = own.vdso->request(0, page_count{where_.vdso_pages}, prot::rx);

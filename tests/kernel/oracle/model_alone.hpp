@@ -4,7 +4,8 @@
 // The random scripts and duets without a kernel beside them: for machines that offer nothing, and
 // for sanitizers, which the kernel's side does not go with. Nobody judges the answers; what is
 // wanted is that no rule of the library is broken (the model's machine checks them) and that every
-// frame is free again in the end, whatever the arguments: each script runs a second time with some
+// frame is free again in the end, whatever the arguments and however little memory there is: each
+// script runs a second time where frames and page tables come to an end, and a third time with some
 // of its numbers replaced by wild ones.
 
 #include "generator.hpp"
