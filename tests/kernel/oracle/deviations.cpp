@@ -36,15 +36,6 @@ std::vector<deviation> known_deviations() {
          .differs_in = "result, presence, memory, minor faults",
          .reason = "the rest of the mapping stays registered in the model",
          .section = "3"},
-        {.name = "a hugetlb mapping that was never registered is let go",
-         .lines = {"map of=faults_wp prot=rw at=4 bytes=4096",
-                   "map of=hugetlb_shared prot=rw at=L512 bytes=4096",
-                   "unregister of=faults_wp at=L512 bytes=4096 how=1"},
-         .linux_says = "0",
-         .model_says = "EINVAL",
-         .differs_in = "result",
-         .reason = "its object is taken for another source",
-         .section = "3"},
     };
 }
 
