@@ -19,7 +19,10 @@
 //            one mapping (else bad_address), of which those that are to go need not be mapped.
 // several    A fixed move of the same size takes all mappings in the range along, and leaves holes
 //            as holes – at the target as well: what is mapped there stays. The first page must be
-//            mapped. A mapping that a userfaultfd watches or a driver has placed moves alone only.
+//            mapped. A mapping that a userfaultfd watches, or of whose place its driver is asked,
+//            moves alone only.
+// driver     A fixed place is refused by a driver that chooses places itself, but only when what
+//            was mapped there, and what the mapping was to lose, is gone.
 // dont_unmap The pages go, the mapping stays, empty; of the mapping named, all of it, also what was
 //            not named, the mark `locked` goes.
 // no pages   of a shared mapping: its object is mapped once more, the old mapping stays.
@@ -220,6 +223,7 @@ private:
         if (auto const shorter = drop(old.after(pages)); !shorter) return shorter.error();
         auto const left = find(old.start());
         if (!left) return errc::bad_address;  // it was mapped at the fixed place itself
+        if (left->flags.has(vma_flag::driver_places)) return errc::invalid_argument;
         auto const kept = std::min(old.pages(), pages);
         return move(*left, *page_span::from(old.start(), page_count{kept}), pages, to, *memory);
     }
@@ -258,13 +262,12 @@ private:
         }
         return answer;
     }
-    /// What a userfaultfd watches, and the pages of a driver that chooses where they are mapped
-    /// (io_uring's rings do; who maps frame numbers, as perf does, takes any place).
+    /// What a userfaultfd watches, and what a driver has a say about: io_uring's rings, private
+    /// memory of /dev/zero (not perf's, nor files, shared memory and hugetlb).
     [[nodiscard]] static constexpr bool moves_alone(vma const& area) noexcept {
-        if (area.source == nullptr) return false;
-        auto const drivers = area.source->kind() == source_kind::custom;
-        return area.source->kind() == source_kind::userfault ||
-               (drivers && !area.flags.has(vma_flag::pfnmap));
+        auto const watched =
+            area.source != nullptr && area.source->kind() == source_kind::userfault;
+        return watched || area.flags.has_any({vma_flag::driver_is_asked, vma_flag::driver_places});
     }
 
     [[nodiscard]] constexpr result<object_memory> get_memory(vma const& area) {
@@ -359,15 +362,16 @@ private:
 ///
 /// Mm lock: held exclusively. Errors: invalid_argument – no new pages, no user space, flags that
 /// contradict each other, the old place overlaps the fixed one, no old pages of a private mapping,
-/// dont_unmap of what cannot be merged; bad_address – nothing is mapped at the first page, the
-/// range leaves its mapping (see above), or the mapping cannot grow; no_memory – no room, too many
-/// mappings, memory exhausted; not_supported – a large leaf has to be split and cannot be;
-/// lock_not_held.
+/// dont_unmap of what cannot be merged, a fixed place for what its driver places; bad_address –
+/// nothing is mapped at the first page, the range leaves its mapping (see above), or the mapping
+/// cannot grow; no_memory – no room, too many mappings, memory exhausted; not_supported – a large
+/// leaf has to be split and cannot be; lock_not_held.
 ///
 /// After an error nothing has changed, with these exceptions, as in Linux: of several mappings
-/// those below the one that failed have moved; and if memory is exhausted, or no old pages are
-/// named of a mapping that lies at the fixed place itself, what was mapped at the fixed place is
-/// gone, and so are the pages by which the old range was to become shorter.
+/// those below the one that failed have moved; and if memory is exhausted, a driver wants to choose
+/// the place, or no old pages are named of a mapping that lies at the fixed place itself, what was
+/// mapped at the fixed place is gone, and so are the pages by which the old range was to become
+/// shorter.
 template<class Space, SourceHeir Heir = default_heir const>
 constexpr result<virt_addr> mremap_locked(held_exclusive<typename Space::lock_type> const& held,
                                           typename Space::cpu_type& me, Space& space, page_span old,

@@ -52,6 +52,8 @@ enum class vma_flag : std::uint32_t {
     large_refused = 262144,     ///< VM_NOHUGEPAGE: they never do
     accounted = 524288,         ///< VM_ACCOUNT: private and once writable; stays when it is not
     unsplittable = 1048576,     ///< vm_ops->may_split says no: changed as a whole or not at all
+    driver_is_asked = 2097152,  ///< a get_unmapped_area of its driver's: mremap moves it alone
+    driver_places = 4194304,    ///< ..., which refuses every place that is named (io_uring's)
 };
 using vma_flags = flag_set<vma_flag>;
 

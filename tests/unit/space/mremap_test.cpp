@@ -41,6 +41,12 @@ struct remapped : small_world<watched_config> {
         CHECK(mappings() == before);
         return error;
     }
+    void map_as(std::uint64_t first, std::uint64_t count, mmap_request request) {
+        request.hint = at(first);
+        request.pages = page_count{count};
+        request.flags = request.flags.with(mmap_flag::fixed);
+        REQUIRE(space->mmap(*me, request));
+    }
     /// "0+4 8+2": what is mapped near base.
     std::string where() {
         std::string text;
@@ -508,26 +514,41 @@ TEST_CASE("mremap: shared memory of its own lives as long as its last mapping") 
     REQUIRE(w.one.munmap(w.me, w.span(40, 20)));
 }
 
-TEST_CASE("mremap: what may not be split moves whole, what a driver has placed moves alone") {
+TEST_CASE("mremap: what may not be split moves whole") {
     remapped w;
-    auto const map = [&](std::uint64_t first, mmap_request request) {
-        request.hint = w.at(first);
-        request.pages = page_count{3};
-        request.flags = mmap_flag::fixed;
-        REQUIRE(w.space->mmap(*w.me, request));
-    };
-    map(0, {.properties = vma_flag::unsplittable});
+    w.map_as(0, 3, {.properties = vma_flag::unsplittable});
     CHECK(w.fails(1, 2, 2, there, 100) == errc::invalid_argument);
     CHECK(w.fails(0, 2, 2, there, 100) == errc::invalid_argument);
     CHECK(*w.remap(0, 3, 3, there, 100) == w.at(100));
+}
 
+TEST_CASE("mremap: what its driver is asked about moves alone") {
+    remapped w;
     idle_source driver{source_kind::custom};
-    map(10, {.source = &driver});
-    map(13, {});
+    w.map_as(10, 3, {.properties = vma_flag::driver_is_asked, .source = &driver});
+    w.map_as(13, 3, {});
     CHECK(w.fails(11, 4, 4, there, 200) == errc::bad_address);
     CHECK(*w.remap(11, 2, 2, there, 200) == w.at(200));
-    map(20, {.properties = vma_flag::pfnmap, .source = &driver});
+    w.map_as(20, 3, {.source = &driver});
     CHECK(*w.remap(20, 4, 4, there, 300) == w.at(300));  // and the hole behind it
+}
+
+TEST_CASE("mremap: a driver that places its pages refuses when the place has been cleared") {
+    remapped w;
+    idle_source driver{source_kind::custom};
+    w.map_as(0, 4,
+             {.properties = {vma_flag::driver_places, vma_flag::dont_expand}, .source = &driver});
+    w.map_as(20, 4, {});
+    CHECK(w.remap(1, 1, 1, there, 21).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+4 20+1 22+2");
+    CHECK(w.remap(0, 4, 2, there, 22).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+2 20+1");
+    CHECK(w.remap(0, 1, 1, there, 1).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+1 20+1");
+    CHECK(w.remap(0, 1, 1, keeping, 20).error() == errc::invalid_argument);
+    CHECK(w.remap(0, 1, 2, there, 20).error() == errc::bad_address);  // longer: refused in time
+    CHECK(w.where() == "0+1 20+1");
+    CHECK(w.remap(0, 1, 1));
 }
 
 TEST_CASE("mremap: in constant evaluation") {
