@@ -27,8 +27,11 @@
 //            not named, the mark `locked` goes.
 // no pages   of a shared mapping: its object is mapped once more, the old mapping stays.
 // userfault  serves addresses: the new mapping is an ordinary one, and its pages are not
-//            write-protected for userfaultfd any more, unless the heir says otherwise. What grows
-//            in place is watched in its new part, too.
+//            write-protected for userfaultfd any more, unless the heir says otherwise. It becomes
+//            one only when it has been joined with neighbours that are watched like the old one –
+//            with the old one itself, if it has moved to an end of it –, and takes them along:
+//            they are not watched any more either. What grows in place is watched in its new
+//            part, too.
 // hugetlb    Lengths are rounded up to whole pages of it, places must be borders of them, and it
 //            neither grows nor leaves its old mapping behind: invalid_argument.
 // merging    Pages of one's own that were written keep their distance (vma::moved_by).
@@ -287,24 +290,32 @@ private:
         // Asked as late as Linux does: what was mapped at a fixed place is gone (measured on 6.18).
         if (layout_.cuts_the_unsplittable(old)) return errc::invalid_argument;
         auto const target = *page_span::from(to, page_count{pages});
-        auto const fresh = at_new_place(area, old, target);
         auto const stays = old.empty() || flags_.has(mremap_flag::dont_unmap);
-        add(fresh, memory.link);
-        moved_entry const change{fresh.source == area.source};
-        auto const moved = space_.table().move(me_, old, to, change, space_.flush());
+        auto* const heir = area.source == nullptr ? nullptr : heir_(area);
+        auto const comes_along = heir == area.source;
+        add(at_new_place(area, old, target), memory.link);
+        auto const moved =
+            space_.table().move(me_, old, to, moved_entry{comes_along}, space_.flush());
+        if (moved && !comes_along) hand_over(to, heir);
         if (!moved || !stays) forget(moved ? old : target, memory.cut);
         if (!moved) return moved.error();
-        if (flags_.has(mremap_flag::dont_unmap)) layout_.set_locked(area.span, mark_locked::no);
+        if (flags_.has(mremap_flag::dont_unmap)) {
+            layout_.change_whole(
+                old.start(), [](vma& left) { left.flags = left.flags.without(vma_flag::locked); });
+        }
         return to;
     }
+    /// What has moved to `at`, with all that it was joined with, is `heir`'s.
+    constexpr void hand_over(virt_addr at, fault_source* heir) noexcept {
+        layout_.change_whole(at, [heir](vma& area) {
+            area.source = heir;
+            area.flags = area.flags.without(all_userfault_flags);
+        });
+    }
     [[nodiscard]] constexpr vma at_new_place(vma const& area, page_span old, page_span target) {
-        constexpr vma_flags watch{vma_flag::userfault_missing, vma_flag::userfault_wp,
-                                  vma_flag::userfault_minor};
         auto fresh = area;
         fresh.span = target;
         if (area.has_file_pages()) fresh.file_page = area.file_page_at(old.start());
-        if (area.source != nullptr) fresh.source = heir_(area);
-        if (fresh.source != area.source) fresh.flags = area.flags.without(watch);
         auto const distance =
             (target.start().value >> page_shift) - (old.start().value >> page_shift);
         auto const keeps = is_anonymous(area) && was_written(area);

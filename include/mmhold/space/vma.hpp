@@ -57,6 +57,10 @@ enum class vma_flag : std::uint32_t {
 };
 using vma_flags = flag_set<vma_flag>;
 
+/// What a userfault asks to be told of.
+inline constexpr vma_flags all_userfault_flags{vma_flag::userfault_missing, vma_flag::userfault_wp,
+                                               vma_flag::userfault_minor};
+
 /// Are vmas to be marked as locked (mlock), or not any more (munlock)?
 enum class mark_locked : std::uint8_t { no, yes };
 

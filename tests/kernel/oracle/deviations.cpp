@@ -20,14 +20,6 @@ std::vector<deviation> known_deviations() {
              "gone; the model looks for pages, so what has moved merges here and not there",
          .section = "6.1",
          .everywhere = false},
-        {.name = "behind a page that was moved out of a watched mapping",
-         .lines = {"map of=faults_user prot=rw at=5 bytes=16384",
-                   "remap at=6 bytes=4096 to=4 to_bytes=4096 how=3", "FP at=7 bytes=0"},
-         .linux_says = "0",
-         .model_says = "EFAULT",
-         .differs_in = "result, presence, memory, minor faults",
-         .reason = "the rest of the mapping stays registered in the model",
-         .section = "3"},
     };
 }
 

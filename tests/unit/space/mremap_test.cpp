@@ -246,6 +246,55 @@ TEST_CASE("mremap: a mapping that a userfaultfd watches moves alone, and is not 
     }
 }
 
+TEST_CASE("mremap: what a watched mapping joins where it has moved is not watched any more") {
+    remapped w;
+    idle_source watcher{source_kind::userfault};
+    w.map_at(w.at(10), 4);
+    auto const watch = [&](std::uint64_t first, std::uint64_t count) {
+        REQUIRE(w.space->set_source(*w.me, w.span(first, count), &watcher));
+    };
+    auto const watched = [&](std::uint64_t n) { return w.area_at(n).source == &watcher; };
+    SECTION("the rest of the mapping it was moved out of") {
+        watch(10, 4);
+        SECTION("from below") { CHECK(w.remap(11, 1, 1, there, 9)); }
+        SECTION("from above") { CHECK(w.remap(11, 1, 1, there, 14)); }
+        SECTION("in its middle") { CHECK(w.remap(11, 1, 1, there, 12)); }
+        CHECK_FALSE(watched(10));
+        CHECK_FALSE(watched(13));
+    }
+    SECTION("which it leaves alone if it has gone elsewhere, or its pages tell them apart") {
+        watch(10, 4);
+        SECTION("elsewhere") { CHECK(w.remap(11, 1, 1, there, 20)); }
+        SECTION("its pages") {
+            w.touch(w.at(10));
+            CHECK(w.remap(11, 1, 1, there, 9));
+        }
+        CHECK(watched(10));
+        CHECK(watched(13));
+    }
+    SECTION("also if it stays as a whole") {
+        watch(10, 4);
+        CHECK(w.remap(11, 1, 1, keeping_there, 9));
+        CHECK(w.where() == "9+5");
+        CHECK_FALSE(watched(10));
+    }
+    SECTION("another one that is watched alike") {
+        w.map_at(w.at(20), 4);
+        watch(10, 4);
+        watch(20, 2);
+        CHECK(w.remap(11, 1, 1, there, 19));
+        CHECK(w.where() == "10+1 12+2 19+3 22+2");  // and alike now, but two
+        CHECK(watched(10));
+        CHECK_FALSE(watched(20));
+    }
+    SECTION("an unwatched neighbour stays a mapping of its own") {
+        w.map_at(w.at(21), 1);
+        watch(10, 4);
+        CHECK(w.remap(11, 1, 1, there, 20));
+        CHECK(w.where() == "10+1 12+2 20+1 21+1");
+    }
+}
+
 TEST_CASE("mremap: write protection for a userfaultfd does not leave its place") {
     remapped w;
     idle_source watcher{source_kind::userfault};
