@@ -13,8 +13,10 @@ namespace {
 
 using backing = special_page::backing;
 
-/// Nobody may execute what a driver maps, and it is never merged.
-constexpr special_traits ring_traits{.properties = vma_flag::dont_expand, .may = prot::rw};
+/// Nobody may execute what a driver maps, and it is never merged. Only a ring's driver wants to say
+/// where.
+constexpr special_traits ring_traits{.properties = {vma_flag::dont_expand, vma_flag::driver_places},
+                                     .may = prot::rw};
 constexpr special_traits perf_traits{
     .properties = {vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand, vma_flag::dont_fork,
                    vma_flag::unsplittable},
@@ -88,6 +90,7 @@ std::int64_t model_process::map_read_only(step const& one) {
 std::int64_t model_process::map_dev_zero(step const& one) {
     auto request = plain_request(one);
     request.file = 1000 + seed_;  // each has been opened for itself
+    request.properties = request.properties.with(vma_flag::driver_is_asked);
     return linux_value(mm_.mmap(me_, request));
 }
 

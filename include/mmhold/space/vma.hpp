@@ -52,8 +52,14 @@ enum class vma_flag : std::uint32_t {
     large_refused = 262144,     ///< VM_NOHUGEPAGE: they never do
     accounted = 524288,         ///< VM_ACCOUNT: private and once writable; stays when it is not
     unsplittable = 1048576,     ///< vm_ops->may_split says no: changed as a whole or not at all
+    driver_is_asked = 2097152,  ///< a get_unmapped_area of its driver's: mremap moves it alone
+    driver_places = 4194304,    ///< ..., which refuses every place that is named (io_uring's)
 };
 using vma_flags = flag_set<vma_flag>;
+
+/// What a userfault asks to be told of.
+inline constexpr vma_flags all_userfault_flags{vma_flag::userfault_missing, vma_flag::userfault_wp,
+                                               vma_flag::userfault_minor};
 
 /// Are vmas to be marked as locked (mlock), or not any more (munlock)?
 enum class mark_locked : std::uint8_t { no, yes };
