@@ -10,7 +10,7 @@ namespace mmhold {
 ///
 /// Called with the changed range, after the entries were changed and before anything they led to is
 /// released; when it returns, no CPU uses an old translation (gup-semantics §6.1). May run under a
-/// page-table lock, so it must not take one.
+/// page-table lock, so it must not take one; and by several CPUs at once.
 template<class P>
 concept FlushPolicy = requires(P& flush, page_span span) {
     { flush(span) };

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -25,7 +26,11 @@ namespace mmhold_test {
 /// Forgets translations by writing down which.
 struct noted_flush {
     std::vector<mm::page_span> flushed{};
-    void operator()(mm::page_span span) { flushed.push_back(span); }
+    void operator()(mm::page_span span) {
+        std::scoped_lock const one_at_a_time{lock};  // any cpu that changes entries flushes
+        flushed.push_back(span);
+    }
+    std::mutex lock{};
 };
 
 /// The usual parts on the counting machine, with a flush that can be asked.
