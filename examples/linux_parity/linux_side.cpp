@@ -51,7 +51,8 @@ script probe_of(op what) {
     if (what == op::close_faults) of = memory::faults;
     if (what == op::go_on) of = memory::faults_minor;
     if (what == op::truncate || what == op::remove) of = memory::memfd;
-    if (area_of(what) == area::large) of = memory::large;
+    if (what == op::punch) of = memory::memfd;
+    if (what == op::collapse) of = memory::large;
     auto const start = is_large(of) ? large_page(0) : arena_page(1);
     auto const length = is_large(of) ? large_bytes : 2 * page_bytes;
     step last{what, of, 3, start, is_large(of) ? length : bytes};
@@ -94,10 +95,8 @@ std::uint64_t meminfo(std::string const& name) {
 class hugetlb_pages_for {
 public:
     explicit hugetlb_pages_for(script const& steps) {
-        auto const wanted = std::ranges::any_of(steps, [](step const& one) {
-            auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
-            return one.what == op::map && hugetlb;
-        });
+        auto const wanted = std::ranges::any_of(
+            steps, [](step const& one) { return one.what == op::map && is_hugetlb(one.of); });
         if (wanted) setting_ = open("/proc/sys/vm/nr_hugepages", O_RDWR | O_CLOEXEC);
         if (setting_ < 0) return;
         flock(setting_, LOCK_EX);
