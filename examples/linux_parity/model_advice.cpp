@@ -27,6 +27,7 @@ advice advice_of(op what) {
 
 std::int64_t model_process::advice_step(step const& one) {
     auto const range = user_range{virt_addr{one.at}, one.bytes};
+    if (one.how > 255) return -EINVAL;
     auto const what = one.what == op::advise ? static_cast<advice>(one.how) : advice_of(one.what);
     auto const done = mmhold::madvise(mm_, me_, range, what);
     // Holes in files are zeroes, and cached like the rest.

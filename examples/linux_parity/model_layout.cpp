@@ -30,7 +30,7 @@ model_process::~model_process() {
     drain();
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
-    if (own_) mm_.exit(me_);
+    if (first_) mm_.exit(me_);
     end_specials();
 }
 
@@ -79,7 +79,10 @@ std::int64_t model_process::range_step(step const& one) {
     auto const pages = one.bytes / page_bytes + (one.bytes % page_bytes != 0 ? 1 : 0);
     auto const span = page_span::from(virt_addr{one.at}, page_count{pages});
     if (!span) return one.what == op::protect ? -ENOMEM : -EINVAL;
-    if (one.what == op::unmap) return linux_value(mm_.munmap(me_, *span));
+    if (one.what == op::unmap) {
+        if (where_.bug == planted_bug::lost_frame) (void)frames_.allocate(frame_kind::anonymous);
+        return linux_value(mm_.munmap(me_, *span));
+    }
     if (one.what == op::discard) {
         auto const forgets = where_.bug == planted_bug::short_discard && pages > 1;
         auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;

@@ -27,7 +27,8 @@ namespace parity {
 
 using namespace mmhold;
 
-using machine = host_machine;
+/// Checked: whoever breaks a rule of the library inside a script ends the program.
+using machine = checked_host_machine;
 using config = default_config<machine>;
 using space_type = address_space<config>;
 using cpu_type = space_type::cpu_type;
@@ -76,15 +77,30 @@ struct specials_deleter {
 
 /// An address space and what it is made of.
 struct model_world {
-    model_world(page_count pages, bool swaps)
-        : frames{pages, frame_bytes::owned},
-          swap{page_count{swaps ? 256U : 0U}, frame_bytes::owned} {
-        if (swaps) mm.use_swap(swap);
+    /// With enough memory for `steps`.
+    model_world(surroundings const& where, script const& steps)
+        : frames{where.frames != 0 ? page_count{where.frames} : frames_for(steps),
+                 frame_bytes::owned},
+          swap{page_count{where.has_swap ? 256U : 0U}, frame_bytes::owned},
+          tables{page_count{where.tables}} {
+        if (where.has_swap) mm.use_swap(swap);
+    }
+
+    /// When every process has ended: the frames that are not free again.
+    std::uint64_t lost() {
+        frames.release_zero_folio();
+        auto const now = frames.statistics();
+        return now.capacity - now.free;
+    }
+
+    static page_count frames_for(script const& steps) {
+        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
+        return page_count{large ? 16384U : 1024U};
     }
 
     frame_pool<machine> frames;
     memory_swap<machine> swap;
-    config::tables tables{page_count{192}};
+    config::tables tables;
     config::reclaimer domain{};
     space_type mm{frames, tables, domain};
 };
@@ -92,31 +108,25 @@ struct model_world {
 /// An address space of the library as the place where a script runs.
 class model_process {
 public:
-    /// For `steps`: a place with enough memory for them.
-    model_process(surroundings const& where, script const& steps)
-        : own_{std::make_unique<model_world>(frames_for(steps), where.has_swap)},
-          world_{*own_},
-          where_{where},
-          buffer_(most_bytes) {}
-    /// Another thread of the same process. It ends first.
+    /// The first thread of the process that lives in `world`.
+    model_process(model_world& world, surroundings const& where)
+        : world_{world}, where_{where}, buffer_(most_bytes) {}
+    /// Another one. It ends first.
     explicit model_process(model_process const& first)
-        : world_{first.world_}, where_{first.where_}, buffer_(most_bytes) {}
+        : world_{first.world_}, where_{first.where_}, first_{false}, buffer_(most_bytes) {}
     model_process& operator=(model_process const&) = delete;
     ~model_process();
 
-    /// Runs one step.
+    /// Runs one step, then looks at the memory.
     answer run(step const& one);
+    /// Runs one step only: another thread may be writing to the memory.
+    answer run_without_a_look(step const& one);
     /// From now on nobody serves the userfaultfds that are opened but take_event().
     void serve_by_hand() { by_hand_ = true; }
     /// The oldest event of a userfaultfd that nobody has read, if there is one: where it is.
     bool take_event(memory of, std::uint64_t& at);
 
 private:
-    static page_count frames_for(script const& steps) {
-        auto const large = std::ranges::any_of(steps, lies_in_large_arena);
-        return page_count{large ? 16384U : 1024U};
-    }
-
     // model_side.cpp: the callers of gup
     std::span<std::byte> room(step const& one);
     std::span<std::byte const> pattern(step const& one);
@@ -160,7 +170,7 @@ private:
     std::int64_t map_dev_zero(step const& one);
     std::int64_t map_driver(step const& one, special_traits const& traits);
     std::int64_t map_vdso();
-    pfn special_frame(std::span<std::byte const> contents);
+    result<pfn> special_frame(std::span<std::byte const> contents);
     model_specials& specials();
     void end_specials();
     /// The request of a plain mapping: private or shared, at its place.
@@ -184,10 +194,10 @@ private:
     void close(fault_server& server);
     std::uint32_t events_so_far() const;
 
-    std::unique_ptr<model_world> own_{};
     std::unique_ptr<model_specials, specials_deleter> specials_{};  ///< outlives the space
     model_world& world_;
     surroundings where_;
+    bool first_{true};
     frame_pool<machine>& frames_{world_.frames};
     config::tables& tables_{world_.tables};
     config::reclaimer& domain_{world_.domain};

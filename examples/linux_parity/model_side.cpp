@@ -21,6 +21,12 @@
 namespace parity {
 
 answer model_process::run(step const& one) {
+    auto out = run_without_a_look(one);
+    look_around(out);
+    return out;
+}
+
+answer model_process::run_without_a_look(step const& one) {
     ++seed_;
     answer out;
     out.ran = true;
@@ -39,7 +45,6 @@ answer model_process::run(step const& one) {
     out.pinned = static_cast<std::uint32_t>(after.pins_acquired - pins.pins_acquired);
     out.unpinned = static_cast<std::uint32_t>(after.pins_released - pins.pins_released);
     out.bytes = digest_;
-    look_around(out);
     return out;
 }
 
@@ -281,9 +286,13 @@ void model_process::look_at_large(answer& out) {
 }
 
 std::vector<answer> run_on_model(script const& steps, surroundings const& where) {
-    model_process process{where, steps};
+    model_world world{where, steps};
     std::vector<answer> out;
-    for (auto const& one : steps) out.push_back(process.run(one));
+    {
+        model_process process{world, where};
+        for (auto const& one : steps) out.push_back(process.run(one));
+    }
+    if (!out.empty()) out.back().lost = world.lost();
     return out;
 }
 

@@ -12,6 +12,7 @@ enum class planted_bug : std::uint8_t {
     short_discard,  ///< MADV_DONTNEED forgets the last page of several
     short_read,     ///< process_vm_readv stops in front of its last page
     weak_populate,  ///< MADV_POPULATE_WRITE populates for reading
+    lost_frame,     ///< munmap keeps a frame
 };
 
 /// What the model must be told of the machine it is compared with.
@@ -23,6 +24,8 @@ struct surroundings {
     bool has_swap{false};  ///< is there a device that pages can be swapped out to?
     planted_bug bug{planted_bug::none};
     bool counts_pins{false};  ///< are pins compared?
+    std::uint64_t frames{0};  ///< how much memory there is; 0: enough
+    std::uint64_t tables{192};
 };
 
 /// Runs `steps` on an address space of the library: one answer for each.

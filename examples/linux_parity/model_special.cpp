@@ -13,8 +13,10 @@ namespace {
 
 using backing = special_page::backing;
 
-/// Nobody may execute what a driver maps, and it is never merged.
-constexpr special_traits ring_traits{.properties = vma_flag::dont_expand, .may = prot::rw};
+/// Nobody may execute what a driver maps, and it is never merged. Only a ring's driver wants to say
+/// where.
+constexpr special_traits ring_traits{.properties = {vma_flag::dont_expand, vma_flag::driver_places},
+                                     .may = prot::rw};
 constexpr special_traits perf_traits{
     .properties = {vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand, vma_flag::dont_fork,
                    vma_flag::unsplittable},
@@ -88,6 +90,7 @@ std::int64_t model_process::map_read_only(step const& one) {
 std::int64_t model_process::map_dev_zero(step const& one) {
     auto request = plain_request(one);
     request.file = 1000 + seed_;  // each has been opened for itself
+    request.properties = request.properties.with(vma_flag::driver_is_asked);
     return linux_value(mm_.mmap(me_, request));
 }
 
@@ -112,18 +115,20 @@ std::int64_t model_process::map_driver(step const& one, special_traits const& tr
     auto const held = held_shared<space_type::lock_type>::acquire(mm_.lock());
     for (std::uint64_t i = 0; i < plain.pages.value; ++i) {
         auto const page = special_frame(std::span{contents}.subspan(i * page_bytes, page_bytes));
+        if (!page) return linux_value(page);
         auto const at = got->plus_pages(i);
-        auto const put = numbers ? insert_number(held, me_, mm_, at, page, insert_as::read_only)
-                                 : insert_page(held, me_, mm_, at, page);
+        auto const put = numbers ? insert_number(held, me_, mm_, at, *page, insert_as::read_only)
+                                 : insert_page(held, me_, mm_, at, *page);
         if (!put) return linux_value(put);
     }
     return 0;
 }
 
-pfn model_process::special_frame(std::span<std::byte const> contents) {
-    auto const page = frames_.allocate(frame_kind::other).value_or(pfn{});
-    std::ranges::copy(contents, frames_.bytes(page).begin());
-    specials().frames.push_back(page);
+result<pfn> model_process::special_frame(std::span<std::byte const> contents) {
+    auto const page = frames_.allocate(frame_kind::other);
+    if (!page) return page;
+    std::ranges::copy(contents, frames_.bytes(*page).begin());
+    specials().frames.push_back(*page);
     return page;
 }
 
@@ -133,7 +138,9 @@ std::int64_t model_process::map_vdso() {
     if (own.vdso || where_.vdso_at == 0) return 0;
     auto const* const code = reinterpret_cast<std::byte const*>(where_.vdso_at);
     for (std::uint64_t i = 0; i < where_.vdso_pages; ++i) {
-        own.vdso_pages.push_back(special_frame(std::span{code + i * page_bytes, page_bytes}));
+        auto const page = special_frame(std::span{code + i * page_bytes, page_bytes});
+        if (!page) return linux_value(page);
+        own.vdso_pages.push_back(*page);
     }
     own.vdso = std::make_unique<special_frames<space_type>>(mm_, own.vdso_pages, vdso_traits);
     auto request = own.vdso->request(0, page_count{where_.vdso_pages}, prot::rx);

@@ -255,6 +255,7 @@ std::string difference(answer const& one, answer const& other) {
     note(one.present == other.present && one.large == other.large, "presence");
     note(one.contents == other.contents && one.large_contents == other.large_contents, "memory");
     note(one.events == other.events, "events");
+    note(one.lost == other.lost, "lost frames");
     return out;
 }
 

@@ -232,6 +232,7 @@ struct answer {
     std::uint64_t contents{0};        ///< digest of the arena's present pages
     std::uint64_t large{0};           ///< how many pages of the large arena are mapped
     std::uint64_t large_contents{0};  ///< digest of these pages
+    std::uint64_t lost{0};            ///< frames that the model never got back, in its last answer
     bool ran{false};
     bool counts_pins{false};
 

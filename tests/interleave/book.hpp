@@ -15,6 +15,7 @@ void add_fault_race_book(mmhold::scenario_book& book);   // the same, faults, re
 void add_fork_book(mmhold::scenario_book& book);         // fork, migration, swapping out
 void add_file_book(mmhold::scenario_book& book);         // files and shared memory
 void add_remap_book(mmhold::scenario_book& book);        // mremap
+void add_large_book(mmhold::scenario_book& book);        // large leaves
 void add_pair_scenarios(mmhold::scenario_book& book);    // every taker against every meddler
 void add_pair_mutants(mmhold::scenario_book& book);      // and their mutants
 

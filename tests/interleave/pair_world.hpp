@@ -20,6 +20,8 @@
 #include <mmhold/paging/x86_64.hpp>
 #include <mmhold/reclaim/hazard_domain.hpp>
 #include <mmhold/space/address_space.hpp>
+#include <mmhold/space/advise_large.hpp>
+#include <mmhold/space/frame_pool.hpp>
 
 #include <array>
 #include <cstddef>
@@ -136,13 +138,21 @@ struct pair_config {
     using tables = host_tables<format, reclaimer>;
     using observer = null_observer;
     using flush = tiny_tlb;
+    using pool = frame_pool<machine>;
     static constexpr auto bytes = frame_bytes::none;
 };
 
 /// What is there in the beginning: a mapping of so many pages from address 0, and what of it is
 /// present.
 struct beginning {
-    enum class present : std::uint8_t { nothing, table, page, folio, read_only_folio };
+    enum class present : std::uint8_t {
+        nothing,
+        large_advised,  ///< nothing, but faults may map large folios
+        table,
+        page,
+        folio,
+        read_only_folio,
+    };
     std::uint64_t pages{1};
     present what{present::page};
     std::uint64_t neighbour{0};  ///< also present, if it is not 0
@@ -209,8 +219,8 @@ public:
     static constexpr std::uint64_t all_frames = 8;
     static constexpr virt_addr place{};
 
-    frame_pool<typename Config::machine> frames{page_count{all_frames}, Config::bytes, pfn{16},
-                                                pin_statistics::off};
+    typename Config::pool frames{page_count{all_frames}, Config::bytes, pfn{16},
+                                 pin_statistics::off};
     typename Config::tables tables{page_count{5}};
     typename Config::reclaimer domain{};
     typename Config::flush tlb{};
@@ -316,6 +326,9 @@ private:
         (void)space.mmap(boot, fixed(start.pages));
         switch (start.what) {
             case nothing: break;
+            case large_advised:
+                (void)advise_large_folios(boot, space, pages(start.pages), advise_large::wanted);
+                break;
             case table: (void)space.table().lock_leaf(boot, place, 0, if_absent::create); break;
             case page: put_page(boot, 0); break;
             case folio: put_folio(boot, leaf); break;

@@ -91,14 +91,6 @@ inline void excuse_sites(mmhold::scenario_book& book) {
         "seq_count.recheck", weakening::off,
         "the writer's heavy fence orders the reader's loads as well, here and on every host "
         "so far; the law of the pair promises store-load order only");
-    book.excuse(
-        "hazard.leave_over", weakening::off,
-        "the scan's heavy fence is a full fence here and publishes the objects; their links, "
-        "written after it, are plain pointers that the model does not see");
-    book.excuse(
-        "hazard.adopt", weakening::off,
-        "the adopter's own heavy fence follows before it frees; the links that it reads before "
-        "that are plain pointers that the model does not see");
 }
 
 }  // namespace mmhold_test

@@ -409,6 +409,12 @@ inline void add_weak_reclaim_mutants(scenario_book& book) {
         "a new section hides the old one's reads");
     book.add_mutant<section_and_synchronize<none, machine_without<"hazard.section_over">>>(
         "reclaim.section_and_synchronize", "over_relaxed", "does not see the section's reads end");
+    book.add_mutant<left_over_and_adopted<machine_without<"hazard.leave_over">>>(
+        "reclaim.left_over_and_adopted", "leave_over_relaxed",
+        "hands objects over whose links nobody else need see yet");
+    book.add_mutant<left_over_and_adopted<machine_without<"hazard.adopt">>>(
+        "reclaim.left_over_and_adopted", "adopt_relaxed",
+        "follows links without having seen them set");
     book.add_mutant<joining_and_retiring<machine_without<"hazard.add_place">>>(
         "reclaim.joining_and_retiring", "add_place_relaxed",
         "publishes a place that is not complete");

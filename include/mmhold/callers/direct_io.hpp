@@ -19,13 +19,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace mmhold {
 
-/// What the device asks of addresses and lengths: multiples of its logical block.
+/// What the device asks of addresses and lengths: multiples of its logical block, a power of two.
 inline constexpr std::uint64_t usual_block_bytes = 512;
 
 namespace detail {
@@ -34,6 +35,7 @@ namespace detail {
 template<GupProfile P, class Space, class Cpu, class Move>
 constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
                                           std::uint64_t block_bytes, gup_flags flags, Move move) {
+    if (!std::has_single_bit(block_bytes)) return errc::invalid_argument;
     if (!in_user_space(memory, mm.limits().end)) return errc::bad_address;
     if (memory.bytes == 0) return std::uint64_t{0};
     auto const misaligned = memory.start.value % block_bytes != 0;
@@ -62,9 +64,9 @@ constexpr result<std::uint64_t> direct_io(Space& mm, Cpu& me, user_range memory,
 }  // namespace detail
 
 /// A read from a file: the device's bytes `file` come to lie at `at`. Answers their number. Errors:
-/// invalid_argument – the length is not a multiple of `block_bytes`, or the address is not and the
-/// memory does not lie in one page; bad_address – not user space, or some page cannot be written:
-/// then the blocks before it have been written all the same.
+/// invalid_argument – `block_bytes` is no power of two, the length is not a multiple of it, or the
+/// address is not and the memory does not lie in one page; bad_address – not user space, or some
+/// page cannot be written: then the blocks before it have been written all the same.
 ///
 /// Mm lock: not held by the caller; taken only for pages that the fast walk cannot pin. May sleep.
 template<GupProfile P = linux_6_18, class Space, class Cpu>

@@ -11,6 +11,7 @@
 #include <mmhold/explore/fiber.hpp>
 #include <mmhold/explore/heap.hpp>
 #include <mmhold/explore/memory.hpp>
+#include <mmhold/explore/plain_fields.hpp>
 #include <mmhold/explore/plan.hpp>
 #include <mmhold/explore/search.hpp>
 #include <mmhold/explore/story.hpp>
@@ -84,6 +85,7 @@ protected:
         locks_.begin_execution();
         wakes_.begin_execution();
         claims_.begin_execution();
+        noted_.begin_execution();
         finding_.details.clear();
         ++number_;
         if (story_ != nullptr) story_->clear();
@@ -331,6 +333,7 @@ protected:
     object_names names_{};
     lock_ledger locks_{};
     claim_ledger claims_{};
+    noted_fields noted_{};
     lock_order_graph lock_order_{};
     shared_lock_order* shared_order_{nullptr};  // of all workers, if there are several
     void* scenario_object_{nullptr};

@@ -209,7 +209,9 @@ public:
     }
     /// Called after the destructors have run.
     void destroyed(void const* address) {
-        heap_.release(*heap_.find(address), now_epoch());
+        auto& block = *heap_.find(address);
+        died(block);
+        heap_.release(block, now_epoch());
         heap_step();
     }
 

@@ -5,6 +5,7 @@
 // locks, expectations – and the findings that follow from them. All are judged by happens-before,
 // so the order that ran does not matter.
 
+#include <mmhold/explore/plain_fields.hpp>
 #include <mmhold/explore/scheduler.hpp>
 
 #include <cstddef>
@@ -17,14 +18,6 @@
 namespace mmhold {
 
 namespace detail {
-
-/// What a plain field carries besides its value.
-struct field_cell {
-    static constexpr std::uint32_t is_alive = 0x6d6d'0003U;
-    std::uint32_t state{is_alive};
-    std::uint32_t written{0};  // epoch of the last write, or of its birth
-    sync_clock read{};         // last read of each actor
-};
 
 class judge : public scheduler {
 public:
@@ -57,8 +50,14 @@ public:
     }
     void born(field_cell& f) noexcept { f.written = now_epoch(); }
     void died(field_cell& f) {
-        if (acting()) touch(f, "ends the life of", true);
+        if (acting()) touch(f, &f, "ends the life of", true);
         bury(f.state, 0);
+    }
+    /// The same for the noted fields in a block of memory.
+    void died(model_heap::block const& gone) {
+        noted_.end(gone.address, gone.size, [this](field_cell& f, void const* at) {
+            if (acting()) touch(f, at, "ends the life of", true);
+        });
     }
 
     // ---- plain fields ----
@@ -66,16 +65,10 @@ public:
     void read(field_cell const& constant, std::source_location where) {
         if (!acting()) return;
         auto& f = const_cast<field_cell&>(constant);
-        tell_access("read", &f, where);
-        touch(f, "reads", false);
-        f.read.ticks[self()] = memory_.of(self()).known.ticks[self()];
+        read(f, &f, where);
     }
     void written(field_cell& f, std::source_location where) {
-        if (!acting()) return;
-        tell_access("write", &f, where);
-        touch(f, "writes", true);
-        f.written = now_epoch();
-        f.read = sync_clock{};
+        if (acting()) written(f, &f, where);
     }
 
     // ---- what the program says ----
@@ -148,6 +141,8 @@ public:
                 if (story_ != nullptr) tell_note("interrupts off", {});
                 return claims_.interrupts_off(me, here());
             case claim::interrupts_on: return interrupts_on();
+            case claim::plain_read: return read(noted(object), object, {});
+            case claim::plain_written: return written(noted(object), object, {});
         }
     }
     [[nodiscard]] bool holds(void const* lock) const noexcept {
@@ -219,9 +214,29 @@ protected:
 
     // ---- judging ----
 
-    void touch(field_cell& f, char const* how, bool changes) {
+    /// `object`: what the field is called by.
+    void read(field_cell& f, void const* object, std::source_location where) {
+        tell_access("read", object, where);
+        touch(f, object, "reads", false);
+        f.read.ticks[self()] = memory_.of(self()).known.ticks[self()];
+    }
+    void written(field_cell& f, void const* object, std::source_location where) {
+        tell_access("write", object, where);
+        touch(f, object, "writes", true);
+        f.written = now_epoch();
+        f.read = sync_clock{};
+    }
+    [[nodiscard]] field_cell& noted(void const* object) {
+        if (auto* const known = noted_.find(object); known != nullptr) return *known;
+        auto const* const b = heap_.containing(object);
+        if (b != nullptr && !b->alive) used_after_death(object);
+        auto& fresh = noted_.add(object);
+        if (b != nullptr) fresh.written = b->created;
+        return fresh;
+    }
+    void touch(field_cell& f, void const* object, char const* how, bool changes) {
         if (search_.known()) return;  // judged when it happened first
-        if (mark_in(f.state) != field_cell::is_alive) used_after_death(&f);
+        if (mark_in(f.state) != field_cell::is_alive) used_after_death(object);
         auto& mine = memory_.of(self()).known;
         std::uint32_t other = 0;
         if (!memory_.happened_before(f.written, self())) other = f.written;
@@ -229,9 +244,9 @@ protected:
             if (q != self() && !mine.covers(q, f.read.ticks[q])) other = epoch(q, f.read.ticks[q]);
         }
         if (other == 0) return;
-        clash_over(other, &f);
+        clash_over(other, object);
         fail(finding_kind::data_race, [&] {
-            return std::string{actor_name() + " " + how + " " + names_.of(&f) + " while " +
+            return std::string{actor_name() + " " + how + " " + names_.of(object) + " while " +
                                owner_text(other) + " uses it: nothing orders the two"};
         });
     }

@@ -109,8 +109,8 @@ public:
 
     /// One vma's share, `part`: what the call answers for it.
     constexpr errc collapse_in(vma const& area, page_span part) {
-        auto const up = large::around(virt_addr{part.start().value - 1}).end();
-        auto const first = is_large_border(part.start()) ? part.start() : up;
+        auto const around = large::around(part.start());
+        auto const first = around.start() == part.start() ? around.start() : around.end();
         auto const last = large::around(part.end()).start();
         if (!has_room(area) || last < first || !has_been_used(area)) return errc::invalid_argument;
         auto answer = errc::ok;
@@ -123,9 +123,6 @@ public:
     }
 
 private:
-    [[nodiscard]] static constexpr bool is_large_border(virt_addr at) noexcept {
-        return large::around(at).start() == at;
-    }
     [[nodiscard]] static constexpr bool has_room(vma const& area) noexcept {
         if (large::pages == 0 || !is_anonymous(area)) return false;
         if (area.flags.has(vma_flag::large_refused) || area.span.pages() < large::pages) {

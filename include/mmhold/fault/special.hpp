@@ -20,7 +20,8 @@
 //           (§6.2 #20).
 // Driver    puts pages in place by itself when it is mapped (insert_page, insert_number); then a
 //           page that MADV_DONTNEED has taken away never comes back if no source answers for it
-//           (measured on 6.18: SIGBUS).
+//           (measured on 6.18: SIGBUS). Where it lies is for the driver to say, who fills in the
+//           request's place; what mremap is then allowed, vma_flag::driver_places tells.
 
 #include <mmhold/fault/custom_source.hpp>
 #include <mmhold/fault/fault_outcome.hpp>

@@ -46,10 +46,6 @@ enum class mark_absent : std::uint8_t { no, yes };
     return marked ? mark_absent::yes : mark_absent::no;
 }
 
-/// The marks of a vma that say what its userfault is asked for.
-inline constexpr vma_flags all_userfault_flags{vma_flag::userfault_missing, vma_flag::userfault_wp,
-                                               vma_flag::userfault_minor};
-
 /// The marks that `modes` leave on a vma.
 [[nodiscard]] constexpr vma_flags flags_for(userfault_modes modes) noexcept {
     return vma_flags{}

@@ -101,6 +101,8 @@ enum class claim : std::uint8_t {
     not_wanted,        ///< it waits no longer and has not taken it
     interrupts_off,    ///< from here on the caller must not sleep
     interrupts_on,     ///< the end of that; in pairs, and they nest
+    plain_read,        ///< it reads this field, which no plain<> can be: its class has no machine
+    plain_written,     ///< the same, and it changes it
 };
 
 }  // namespace mmhold

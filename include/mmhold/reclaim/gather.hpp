@@ -17,6 +17,7 @@
 #include <mmhold/reclaim/cpu.hpp>
 #include <mmhold/reclaim/reclaimer.hpp>
 #include <mmhold/reclaim/retired.hpp>
+#include <mmhold/reclaim/retired_list.hpp>
 #include <mmhold/vocab/address.hpp>
 
 #include <array>
@@ -90,7 +91,7 @@ private:
     cpu<R>& on_;
     Flush flush_;
     Release release_;
-    detail::retired_list tables_{};
+    detail::retired_list<typename R::machine> tables_{};
     std::size_t page_count_{0};
     std::array<pfn, pages_per_flush> pages_{};
 };

@@ -40,6 +40,7 @@
 #include <mmhold/reclaim/hazard_record.hpp>
 #include <mmhold/reclaim/reclaimer.hpp>
 #include <mmhold/reclaim/retired.hpp>
+#include <mmhold/reclaim/retired_list.hpp>
 
 #include <array>
 #include <concepts>
@@ -53,9 +54,12 @@ namespace detail {
 
 /// The objects of one scan, findable by key: what is left after every slot was looked at may go.
 /// A fixed number of buckets, so no memory is needed and any number of slots and objects is right.
+template<Machine M>
 class scanned_objects {
 public:
-    constexpr explicit scanned_objects(retired_list objects) noexcept {
+    using list = retired_list<M>;
+
+    constexpr explicit scanned_objects(list objects) noexcept {
         while (!objects.empty()) {
             auto* const object = objects.pop();
             bucket(object->key).push(object);
@@ -63,13 +67,13 @@ public:
     }
 
     /// A slot names `key`: its objects move to `named`.
-    constexpr void keep(std::uint64_t key, retired_list& named) noexcept {
+    constexpr void keep(std::uint64_t key, list& named) noexcept {
         bucket(key).move(key, named);
     }
 
     /// Everything that nobody named.
-    constexpr retired_list rest() noexcept {
-        retired_list all;
+    constexpr list rest() noexcept {
+        list all;
         for (auto& some : buckets_) all.take(some);
         return all;
     }
@@ -78,12 +82,12 @@ private:
     static constexpr unsigned bucket_bits = 6;
 
     /// Fibonacci hashing: neither consecutive page frame numbers nor aligned addresses collide.
-    constexpr retired_list& bucket(std::uint64_t key) noexcept {
+    constexpr list& bucket(std::uint64_t key) noexcept {
         constexpr std::uint64_t golden = 11'400'714'819'323'198'485U;
         return buckets_[(key * golden) >> (64 - bucket_bits)];
     }
 
-    std::array<retired_list, std::size_t{1} << bucket_bits> buckets_{};
+    std::array<list, std::size_t{1} << bucket_bits> buckets_{};
 };
 
 }  // namespace detail
@@ -144,7 +148,7 @@ public:
     [[nodiscard]] constexpr reclaim_statistics statistics() const noexcept;
 
 private:
-    using list = detail::retired_list;
+    using list = detail::retired_list<M>;
 
     constexpr void retire_part(record& mine, retired_object* object) noexcept;
     constexpr record* first_place() const noexcept;
@@ -152,7 +156,7 @@ private:
     constexpr record* add_place();
     constexpr list take_leftovers() noexcept;
     constexpr void leave_over(list objects) noexcept;
-    constexpr list keep_named(detail::scanned_objects& objects) const noexcept;
+    constexpr list keep_named(detail::scanned_objects<M>& objects) const noexcept;
     constexpr std::size_t free_unnamed(list objects) noexcept;
     static constexpr void count(typename M::template atomic<std::uint64_t>& counter,
                                 std::uint64_t more) noexcept {
@@ -268,7 +272,7 @@ constexpr std::size_t hazard_domain<M, Batch>::reclaim(record& mine) noexcept {
 template<Machine M, std::size_t Batch>
 constexpr std::size_t hazard_domain<M, Batch>::free_unnamed(list objects) noexcept {
     if (objects.empty()) return 0;
-    detail::scanned_objects scanned{objects};
+    detail::scanned_objects<M> scanned{objects};
     leave_over(keep_named(scanned));
     auto unnamed = scanned.rest();
     auto const freed = unnamed.count;
@@ -280,8 +284,8 @@ constexpr std::size_t hazard_domain<M, Batch>::free_unnamed(list objects) noexce
 }
 
 template<Machine M, std::size_t Batch>
-constexpr auto hazard_domain<M, Batch>::keep_named(detail::scanned_objects& objects) const noexcept
-    -> list {
+constexpr auto hazard_domain<M, Batch>::keep_named(
+    detail::scanned_objects<M>& objects) const noexcept -> list {
     // (hazard.scan_fence) heavy: the objects are unlinked before we look for readers; pairs
     // with (hazard.publish_fence), the light one.
     M::heavy_fence(at("hazard.scan_fence"));
@@ -309,7 +313,7 @@ constexpr auto hazard_domain<M, Batch>::take_leftovers() noexcept -> list {
     list taken;
     while (at != nullptr) {
         auto* const object = at;
-        at = object->next;
+        at = list::next_of(object);
         taken.push(object);
     }
     return taken;
@@ -319,10 +323,10 @@ template<Machine M, std::size_t Batch>
 constexpr void hazard_domain<M, Batch>::leave_over(list objects) noexcept {
     if (objects.empty()) return;
     auto* last = objects.first;
-    while (last->next != nullptr) last = last->next;
+    while (auto* const next = list::next_of(last)) last = next;
     auto* head = leftovers_.load(relaxed);
     do {
-        last->next = head;
+        list::link(last, head);
         // (hazard.leave_over) release: whoever adopts the objects may free them; pairs with
         // (hazard.adopt).
     } while (!leftovers_.compare_exchange(head, objects.first, release("hazard.leave_over")));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mmhold/machine/machine.hpp>
-#include <mmhold/reclaim/retired.hpp>
+#include <mmhold/reclaim/retired_list.hpp>
 
 #include <array>
 #include <cstddef>
@@ -104,7 +104,7 @@ private:
     word retired_count_{0};         // written by the owner alone, read by statistics()
     word freed_count_{0};
     // Owned by whoever has taken the place; handed on by (hazard.vacate).
-    typename M::template plain<detail::retired_list> retired_{};
+    typename M::template plain<detail::retired_list<M>> retired_{};
     typename M::template plain<bool> reclaiming_{false};
 };
 

@@ -36,44 +36,6 @@ template<std::derived_from<retired_object> T>
     return whole;
 }
 
-/// A singly linked list of retired objects, used like a value: copied out, changed, put back.
-struct retired_list {
-    retired_object* first{nullptr};
-    std::size_t count{0};
-
-    [[nodiscard]] constexpr bool empty() const noexcept { return first == nullptr; }
-    constexpr void push(retired_object* object) noexcept {
-        object->next = first;
-        first = object;
-        ++count;
-    }
-    /// Precondition: not empty().
-    constexpr retired_object* pop() noexcept {
-        auto* const object = first;
-        first = object->next;
-        object->next = nullptr;
-        --count;
-        return object;
-    }
-    /// Moves everything from `other` to the front of this list.
-    constexpr void take(retired_list& other) noexcept {
-        while (!other.empty()) push(other.pop());
-    }
-    /// Moves the objects called `key` to `named`.
-    constexpr void move(std::uint64_t key, retired_list& named) noexcept {
-        for (auto** link = &first; *link != nullptr;) {
-            auto* const object = *link;
-            if (object->key != key) {
-                link = &object->next;
-                continue;
-            }
-            *link = object->next;
-            --count;
-            named.push(object);
-        }
-    }
-};
-
 }  // namespace detail
 
 }  // namespace mmhold

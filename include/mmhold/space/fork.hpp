@@ -298,15 +298,12 @@ public:
     }
 
 private:
-    static constexpr vma_flags userfaults{vma_flag::userfault_missing, vma_flag::userfault_wp,
-                                          vma_flag::userfault_minor};
-
     /// What `area` is in the child.
     [[nodiscard]] constexpr vma inherited(vma const& area) const {
         auto copy = area;
         copy.flags = area.flags.without(vma_flag::locked);  // fork(2): memory locks are not
         if (area.source != nullptr) copy.source = heir_(area);
-        if (copy.source == nullptr) copy.flags = copy.flags.without(userfaults);
+        if (copy.source == nullptr) copy.flags = copy.flags.without(all_userfault_flags);
         return copy;
     }
 

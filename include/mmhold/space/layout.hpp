@@ -161,11 +161,9 @@ public:
     /// Lets `source` answer the faults of all vmas in `span`; nullptr: the handlers of their kinds.
     /// `modes`: the flags userfault_* that say which of them; all others are cleared.
     constexpr void set_source(page_span span, fault_source* source, vma_flags modes = {}) noexcept {
-        constexpr vma_flags all{vma_flag::userfault_missing, vma_flag::userfault_wp,
-                                vma_flag::userfault_minor};
         change_each(span, [=](vma& area) {
             area.source = source;
-            area.flags = area.flags.without(all).with(modes);
+            area.flags = area.flags.without(all_userfault_flags).with(modes);
         });
     }
 
@@ -182,6 +180,17 @@ public:
             area.flags = area.flags.without(vma_flag::locked)
                              .with_if(how == mark_locked::yes, vma_flag::locked);
         });
+    }
+
+    /// change(vma&) for the one that contains `at`, as far as it reaches. It is not joined with its
+    /// neighbours, not even if they are alike afterwards, and keeps its span.
+    template<class Change>
+    constexpr void change_whole(virt_addr at, Change change) noexcept {
+        auto const index = map_.find(at);
+        M::expect(index != vma_map<M>::npos, "layout: nothing to change is mapped there");
+        auto area = map_[index];
+        change(area);
+        map_.replace(index, area);
     }
 
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.

@@ -36,16 +36,16 @@ enum class marking_advice : std::uint8_t {
 /// a device's, or droppable. (Measured on 6.18.)
 [[nodiscard]] constexpr result<vma_flags> flags_if_advised(vma const& area,
                                                            marking_advice what) noexcept {
-    constexpr vma_flags reads{vma_flag::random_reads, vma_flag::sequential_reads};
+    constexpr vma_flags reads{vma_flag::reads_randomly, vma_flag::reads_in_order};
     constexpr vma_flags never_dumped{vma_flag::io, vma_flag::pfnmap, vma_flag::dont_expand,
                                      vma_flag::droppable};
     auto const& now = area.flags;
     switch (what) {
         case marking_advice::reads_as_usual: return now.without(reads);
         case marking_advice::reads_at_random:
-            return now.without(reads).with(vma_flag::random_reads);
+            return now.without(reads).with(vma_flag::reads_randomly);
         case marking_advice::reads_in_order:
-            return now.without(reads).with(vma_flag::sequential_reads);
+            return now.without(reads).with(vma_flag::reads_in_order);
         case marking_advice::leave_out_of_dumps: return now.with(vma_flag::dont_dump);
         case marking_advice::dump:
             if (now.has_any(never_dumped)) return errc::invalid_argument;

@@ -19,13 +19,19 @@
 //            one mapping (else bad_address), of which those that are to go need not be mapped.
 // several    A fixed move of the same size takes all mappings in the range along, and leaves holes
 //            as holes – at the target as well: what is mapped there stays. The first page must be
-//            mapped. A mapping that a userfaultfd watches or a driver has placed moves alone only.
+//            mapped. A mapping that a userfaultfd watches, or of whose place its driver is asked,
+//            moves alone only.
+// driver     A fixed place is refused by a driver that chooses places itself, but only when what
+//            was mapped there, and what the mapping was to lose, is gone.
 // dont_unmap The pages go, the mapping stays, empty; of the mapping named, all of it, also what was
 //            not named, the mark `locked` goes.
 // no pages   of a shared mapping: its object is mapped once more, the old mapping stays.
 // userfault  serves addresses: the new mapping is an ordinary one, and its pages are not
-//            write-protected for userfaultfd any more, unless the heir says otherwise. What grows
-//            in place is watched in its new part, too.
+//            write-protected for userfaultfd any more, unless the heir says otherwise. It becomes
+//            one only when it has been joined with neighbours that are watched like the old one –
+//            with the old one itself, if it has moved to an end of it –, and takes them along:
+//            they are not watched any more either. What grows in place is watched in its new
+//            part, too.
 // hugetlb    Lengths are rounded up to whole pages of it, places must be borders of them, and it
 //            neither grows nor leaves its old mapping behind: invalid_argument.
 // merging    Pages of one's own that were written keep their distance (vma::moved_by).
@@ -220,6 +226,7 @@ private:
         if (auto const shorter = drop(old.after(pages)); !shorter) return shorter.error();
         auto const left = find(old.start());
         if (!left) return errc::bad_address;  // it was mapped at the fixed place itself
+        if (left->flags.has(vma_flag::driver_places)) return errc::invalid_argument;
         auto const kept = std::min(old.pages(), pages);
         return move(*left, *page_span::from(old.start(), page_count{kept}), pages, to, *memory);
     }
@@ -258,13 +265,12 @@ private:
         }
         return answer;
     }
-    /// What a userfaultfd watches, and the pages of a driver that chooses where they are mapped
-    /// (io_uring's rings do; who maps frame numbers, as perf does, takes any place).
+    /// What a userfaultfd watches, and what a driver has a say about: io_uring's rings, private
+    /// memory of /dev/zero (not perf's, nor files, shared memory and hugetlb).
     [[nodiscard]] static constexpr bool moves_alone(vma const& area) noexcept {
-        if (area.source == nullptr) return false;
-        auto const drivers = area.source->kind() == source_kind::custom;
-        return area.source->kind() == source_kind::userfault ||
-               (drivers && !area.flags.has(vma_flag::pfnmap));
+        auto const watched =
+            area.source != nullptr && area.source->kind() == source_kind::userfault;
+        return watched || area.flags.has_any({vma_flag::driver_is_asked, vma_flag::driver_places});
     }
 
     [[nodiscard]] constexpr result<object_memory> get_memory(vma const& area) {
@@ -284,24 +290,32 @@ private:
         // Asked as late as Linux does: what was mapped at a fixed place is gone (measured on 6.18).
         if (layout_.cuts_the_unsplittable(old)) return errc::invalid_argument;
         auto const target = *page_span::from(to, page_count{pages});
-        auto const fresh = at_new_place(area, old, target);
         auto const stays = old.empty() || flags_.has(mremap_flag::dont_unmap);
-        add(fresh, memory.link);
-        moved_entry const change{fresh.source == area.source};
-        auto const moved = space_.table().move(me_, old, to, change, space_.flush());
+        auto* const heir = area.source == nullptr ? nullptr : heir_(area);
+        auto const comes_along = heir == area.source;
+        add(at_new_place(area, old, target), memory.link);
+        auto const moved =
+            space_.table().move(me_, old, to, moved_entry{comes_along}, space_.flush());
+        if (moved && !comes_along) hand_over(to, heir);
         if (!moved || !stays) forget(moved ? old : target, memory.cut);
         if (!moved) return moved.error();
-        if (flags_.has(mremap_flag::dont_unmap)) layout_.set_locked(area.span, mark_locked::no);
+        if (flags_.has(mremap_flag::dont_unmap)) {
+            layout_.change_whole(
+                old.start(), [](vma& left) { left.flags = left.flags.without(vma_flag::locked); });
+        }
         return to;
     }
+    /// What has moved to `at`, with all that it was joined with, is `heir`'s.
+    constexpr void hand_over(virt_addr at, fault_source* heir) noexcept {
+        layout_.change_whole(at, [heir](vma& area) {
+            area.source = heir;
+            area.flags = area.flags.without(all_userfault_flags);
+        });
+    }
     [[nodiscard]] constexpr vma at_new_place(vma const& area, page_span old, page_span target) {
-        constexpr vma_flags watch{vma_flag::userfault_missing, vma_flag::userfault_wp,
-                                  vma_flag::userfault_minor};
         auto fresh = area;
         fresh.span = target;
         if (area.has_file_pages()) fresh.file_page = area.file_page_at(old.start());
-        if (area.source != nullptr) fresh.source = heir_(area);
-        if (fresh.source != area.source) fresh.flags = area.flags.without(watch);
         auto const distance =
             (target.start().value >> page_shift) - (old.start().value >> page_shift);
         auto const keeps = is_anonymous(area) && was_written(area);
@@ -359,15 +373,16 @@ private:
 ///
 /// Mm lock: held exclusively. Errors: invalid_argument – no new pages, no user space, flags that
 /// contradict each other, the old place overlaps the fixed one, no old pages of a private mapping,
-/// dont_unmap of what cannot be merged; bad_address – nothing is mapped at the first page, the
-/// range leaves its mapping (see above), or the mapping cannot grow; no_memory – no room, too many
-/// mappings, memory exhausted; not_supported – a large leaf has to be split and cannot be;
-/// lock_not_held.
+/// dont_unmap of what cannot be merged, a fixed place for what its driver places; bad_address –
+/// nothing is mapped at the first page, the range leaves its mapping (see above), or the mapping
+/// cannot grow; no_memory – no room, too many mappings, memory exhausted; not_supported – a large
+/// leaf has to be split and cannot be; lock_not_held.
 ///
 /// After an error nothing has changed, with these exceptions, as in Linux: of several mappings
-/// those below the one that failed have moved; and if memory is exhausted, or no old pages are
-/// named of a mapping that lies at the fixed place itself, what was mapped at the fixed place is
-/// gone, and so are the pages by which the old range was to become shorter.
+/// those below the one that failed have moved; and if memory is exhausted, a driver wants to choose
+/// the place, or no old pages are named of a mapping that lies at the fixed place itself, what was
+/// mapped at the fixed place is gone, and so are the pages by which the old range was to become
+/// shorter.
 template<class Space, SourceHeir Heir = default_heir const>
 constexpr result<virt_addr> mremap_locked(held_exclusive<typename Space::lock_type> const& held,
                                           typename Space::cpu_type& me, Space& space, page_span old,

@@ -45,19 +45,25 @@ enum class vma_flag : std::uint32_t {
     dont_fork = 2048,     ///< VM_DONTCOPY: a child of fork does not get the mapping
     wipe_on_fork = 4096,  ///< VM_WIPEONFORK: a child gets the mapping without its pages
     droppable = 8192,     ///< VM_DROPPABLE: pages may go when memory is short, and come back zero
-    userfault_missing = 16384,   ///< VM_UFFD_MISSING: missing pages are the source's
-    userfault_wp = 32768,        ///< VM_UFFD_WP: the source may write-protect pages
-    userfault_minor = 65536,     ///< VM_UFFD_MINOR: pages the object has are the source's, too
-    large_advised = 131072,      ///< VM_HUGEPAGE: faults may map large folios
-    large_refused = 262144,      ///< VM_NOHUGEPAGE: they never do
-    accounted = 524288,          ///< VM_ACCOUNT: private and once writable; stays when it is not
-    unsplittable = 1048576,      ///< vm_ops->may_split says no: changed as a whole or not at all
-    dont_dump = 2097152,         ///< VM_DONTDUMP: no part of a core dump
-    random_reads = 4194304,      ///< VM_RAND_READ: no use in reading ahead
-    sequential_reads = 8388608,  ///< VM_SEQ_READ: much use
-    merges_equal = 16777216,     ///< VM_MERGEABLE: equal pages may become one
+    userfault_missing = 16384,  ///< VM_UFFD_MISSING: missing pages are the source's
+    userfault_wp = 32768,       ///< VM_UFFD_WP: the source may write-protect pages
+    userfault_minor = 65536,    ///< VM_UFFD_MINOR: pages the object has are the source's, too
+    large_advised = 131072,     ///< VM_HUGEPAGE: faults may map large folios
+    large_refused = 262144,     ///< VM_NOHUGEPAGE: they never do
+    accounted = 524288,         ///< VM_ACCOUNT: private and once writable; stays when it is not
+    unsplittable = 1048576,     ///< vm_ops->may_split says no: changed as a whole or not at all
+    driver_is_asked = 2097152,  ///< a get_unmapped_area of its driver's: mremap moves it alone
+    driver_places = 4194304,    ///< ..., which refuses every place that is named (io_uring's)
+    dont_dump = 8388608,        ///< VM_DONTDUMP: no part of a core dump
+    reads_randomly = 16777216,  ///< VM_RAND_READ: no use in reading ahead
+    reads_in_order = 33554432,  ///< VM_SEQ_READ: much use
+    merges_equal = 67108864,    ///< VM_MERGEABLE: equal pages may become one
 };
 using vma_flags = flag_set<vma_flag>;
+
+/// What a userfault asks to be told of.
+inline constexpr vma_flags all_userfault_flags{vma_flag::userfault_missing, vma_flag::userfault_wp,
+                                               vma_flag::userfault_minor};
 
 /// Are vmas to be marked as locked (mlock), or not any more (munlock)?
 enum class mark_locked : std::uint8_t { no, yes };

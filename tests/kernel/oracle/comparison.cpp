@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "comparison.hpp"
 
+#include "script_watch.hpp"
 #include <algorithm>
-#include <csignal>
 #include <iomanip>
 #include <sstream>
-#include <unistd.h>
 
 namespace oracle {
 
@@ -26,36 +25,10 @@ std::string difference(step const& one, answer const& linux_says, answer const& 
     return out;
 }
 
-namespace {
-
-/// A model that waits for ever must not take its script with it.
-class hang_watch {
-public:
-    explicit hang_watch(script const& steps) {
-        text() = "the model waits for ever in\n";
-        for (auto const& one : steps) text() += to_text(one) + "\n";
-        std::signal(SIGALRM, tell);
-        alarm(20);
-    }
-    ~hang_watch() { alarm(0); }
-
-private:
-    static std::string& text() {
-        static std::string what;
-        return what;
-    }
-    static void tell(int) {
-        (void)!write(STDOUT_FILENO, text().data(), text().size());
-        _exit(3);
-    }
-};
-
-}  // namespace
-
 both_answers run_both(script const& steps, surroundings const& where, std::string const& folder) {
     auto const counts = where.counts_pins ? fault_counts::exact_with_pins : fault_counts::exact;
     both_answers out{run_on_linux(steps, folder, counts), {}};
-    hang_watch const watch{steps};
+    script_watch const watch{steps};
     out.model_says = run_on_model(steps, where);
     return out;
 }
@@ -76,6 +49,7 @@ std::string shown(answer const& one) {
     if (one.large != 0) out << ", large arena " << one.large;
     if (one.faults != 0) out << ", faults " << one.faults;
     if (one.events != 0) out << ", events " << one.events;
+    if (one.lost != 0) out << ", lost frames " << one.lost;
     if (one.pinned != 0 || one.unpinned != 0) {
         out << ", pins +" << one.pinned << " -" << one.unpinned;
     }

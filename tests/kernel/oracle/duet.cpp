@@ -9,6 +9,7 @@
 #include <csignal>
 #include <memory>
 #include <new>
+#include <optional>
 #include <sstream>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -126,15 +127,16 @@ private:
 class model_duet {
 public:
     model_duet(duet const& script, surroundings const& where)
-        : first_{where, script.before}, of_{faults_of(script)} {
-        first_.serve_by_hand();
+        : world_{where, script.before}, of_{faults_of(script)} {
+        first_.emplace(world_, where);
+        first_->serve_by_hand();
     }
 
-    std::int64_t act(step const& one) { return first_.run(one).value; }
+    std::int64_t act(step const& one) { return first_->run_without_a_look(one).value; }
     void start(step const& call) {
         thread_ = std::thread{[this, call] {
-            model_process second{first_};
-            call_ = second.run(call);
+            model_process second{*first_};
+            call_ = second.run_without_a_look(call);
             ended_.store(true);
         }};
     }
@@ -143,7 +145,7 @@ public:
         act_answer now;
         auto const patience = steady_clock::now() + milliseconds{patience_ms};
         while (steady_clock::now() < patience) {
-            if (first_.take_event(of_, now.waits_at)) {
+            if (first_->take_event(of_, now.waits_at)) {
                 now.call = caller_state::waits;
                 return now;
             }
@@ -155,14 +157,17 @@ public:
     }
     answer finish() {
         thread_.join();
-        auto const last = first_.run({op::reap});
+        auto const last = first_->run({op::reap});
         call_.present = last.present;
         call_.contents = last.contents;
+        first_.reset();
+        call_.lost = world_.lost();
         return call_;
     }
 
 private:
-    model_process first_;
+    model_world world_;
+    std::optional<model_process> first_{};
     memory of_;
     std::thread thread_{};
     std::atomic<bool> ended_{false};

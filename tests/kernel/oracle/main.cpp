@@ -4,6 +4,7 @@
 #include "deviations.hpp"
 #include "duet.hpp"
 #include "generator.hpp"
+#include "model_alone.hpp"
 #include "options.hpp"
 #include "self_test.hpp"
 #include <array>
@@ -258,6 +259,13 @@ int main(int count, char** words) {
         return 2;
     }
     if (chosen.wanted == options::mode::list) return print_lists(), 0;
+    if (chosen.model_alone) {
+        offers const all{};
+        if (chosen.wanted != options::mode::duets) {
+            return run_model_alone(chosen, make_menu(chosen, all));
+        }
+        return run_duets_alone(chosen, stoppable_calls(chosen, all));
+    }
     auto machine = probe_linux(chosen.folder);
     machine.where.counts_pins = chosen.pins;
     std::cout << machine.release << ", " << profile_note(machine.release) << "\n";

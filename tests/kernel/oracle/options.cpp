@@ -26,6 +26,7 @@ bool read_mode(std::string_view word, options& out) {
     if (word == "--deviations") return out.wanted = mode::deviations, true;
     if (word == "--duets") return out.wanted = mode::duets, true;
     if (word == "--pins") return out.pins = true;
+    if (word == "--model-alone") return out.model_alone = true;
     if (word == "--self-test") return out.wanted = mode::self_test, true;
     return false;
 }
@@ -59,6 +60,7 @@ std::string usage() {
     return "usage: mmhold_kernel_oracle [--seed N|date] [--scripts K | --steps N] [--ops PR,VS,...]\n"
            "                            [--kinds own,...] [--json FILE] [--folder DIR] [--pins]\n"
            "       mmhold_kernel_oracle --duets [--seed N|date] [--scripts K] [--ops PR,...]\n"
+           "       either with --model-alone: nothing is compared, but rules and frames are watched\n"
            "       mmhold_kernel_oracle --replay FILE | --deviations | --self-test | --list\n";
 }
 

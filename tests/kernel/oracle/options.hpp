@@ -19,6 +19,7 @@ struct options {
     std::string replay{};
     std::string json{};
     std::string folder = ".";
+    bool model_alone = false;  ///< without the kernel
     bool pins = false;  ///< compare pin counts, which are the whole machine's
 };
 

@@ -22,6 +22,7 @@ constexpr std::array plants{
     plant{planted_bug::short_discard, "MADV_DONTNEED forgets a page", 3},
     plant{planted_bug::short_read, "process_vm_readv stops early", 3},
     plant{planted_bug::weak_populate, "MADV_POPULATE_WRITE only reads", 3},
+    plant{planted_bug::lost_frame, "munmap loses a frame", 1},
 };
 
 /// The script as --replay would read it.

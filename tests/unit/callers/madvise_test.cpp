@@ -127,12 +127,12 @@ TEST_CASE("madvise: some advice only marks the mappings", "[callers]") {
     };
     auto const tell = [&](advice what) { return advise(host, 5, page_size, what); };
     CHECK(tell(advice::random) == errc::ok);
-    CHECK(flags(5) == vma_flags{vma_flag::random_reads});
+    CHECK(flags(5) == vma_flags{vma_flag::reads_randomly});
     CHECK(tell(advice::sequential) == errc::ok);
     CHECK(tell(advice::dont_dump) == errc::ok);
     CHECK(tell(advice::mergeable) == errc::ok);
     CHECK(tell(advice::no_huge_page) == errc::ok);
-    CHECK(flags(5) == vma_flags{vma_flag::sequential_reads, vma_flag::dont_dump,
+    CHECK(flags(5) == vma_flags{vma_flag::reads_in_order, vma_flag::dont_dump,
                                 vma_flag::merges_equal, vma_flag::large_refused});
     CHECK(tell(advice::huge_page) == errc::ok);
     CHECK(tell(advice::normal) == errc::ok);

@@ -76,6 +76,19 @@ TEST_CASE("collapse wants an aligned range of private memory with a page table",
     CHECK(w.collapse(2048).error() == errc::invalid_argument);
 }
 
+TEST_CASE("a mapping that begins at address 0 is collapsed like any other", "[large]") {
+    small_pages w;
+    auto const all = *page_span::from(virt_addr{}, page_count{512});
+    REQUIRE(w.parent.mmap(w.me, {.hint = all.start(),
+                                 .pages = page_count{512},
+                                 .flags = mmap_flag::fixed}));
+    w.store(w.parent, virt_addr{}, 9);
+    CHECK(collapse_large(w.me, w.parent, all).has_value());
+    CHECK(w.load(w.parent, virt_addr{}) == 9);
+    auto const last = w.entry(w.parent, virt_addr{}.plus_pages(511));
+    CHECK(last.target == w.entry(w.parent, virt_addr{}).target);  // one leaf
+}
+
 TEST_CASE("pages that somebody holds stay where they are", "[large]") {
     small_pages w;
     auto const page = w.entry(w.parent, w.page(1)).target;

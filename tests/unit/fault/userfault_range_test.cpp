@@ -10,7 +10,7 @@ using mm::errc;
 namespace {
 
 struct toy_source : mm::fault_source {
-    toy_source() : fault_source{mm::source_kind::userfault} {}
+    explicit toy_source(mm::source_kind kind = mm::source_kind::userfault) : fault_source{kind} {}
 };
 
 constexpr mm::vma area_of(mm::vma_kind kind, mm::vma_flags flags = {},
@@ -43,6 +43,29 @@ TEST_CASE("what a userfault can watch: memory that starts out zero and may be wr
     for (auto const bad : {flag::io, flag::pfnmap, flag::hugetlb, flag::secret, flag::fsdax}) {
         CHECK(mm::check_userfault_vma(area_of(kind::anonymous, bad)) == errc::invalid_argument);
     }
+}
+
+TEST_CASE("hugetlb is let go though it was never registered, from where it can begin",
+          "[fault][userfault]") {
+    fault_world world;
+    toy_source mine;
+    auto const large = mm::hugetlb_pages;
+    REQUIRE(mm::is_hugetlb_border(world.page(large)));
+    world.map(large - 2, 2);
+    world.map({.hint = world.page(large),
+               .pages = {large},
+               .properties = mm::vma_flag::hugetlb});
+    auto const held = world.hold();
+    auto const may_unregister = [&](std::uint64_t first, std::uint64_t count) {
+        return mm::check_registered_range(world.space, held, world.span(first, count), mine)
+            .error();
+    };
+    CHECK(may_unregister(large, large) == errc::ok);
+    CHECK(may_unregister(large, 1) == errc::ok);
+    CHECK(may_unregister(large + 1, 1) == errc::invalid_argument);
+    CHECK(may_unregister(large - 1, 2) == errc::ok);
+    CHECK(may_unregister(large - 2, large + 2) == errc::ok);
+    CHECK(may_unregister(large - 3, large) == errc::ok);  // a hole, then small pages
 }
 
 TEST_CASE("a range is judged vma by vma, holes skipped", "[fault][userfault]") {

@@ -23,9 +23,9 @@ errc refusal(vma_flag flag, marking_advice what) {
 }  // namespace
 
 TEST_CASE("how a mapping is read is one of three", "[advice]") {
-    vma_flags const in_order{vma_flag::sequential_reads};
+    vma_flags const in_order{vma_flag::reads_in_order};
     CHECK(advised({}, marking_advice::reads_in_order) == in_order);
-    CHECK(advised(in_order, marking_advice::reads_at_random) == vma_flags{vma_flag::random_reads});
+    CHECK(advised(in_order, marking_advice::reads_at_random) == vma_flags{vma_flag::reads_randomly});
     CHECK(advised(in_order, marking_advice::reads_as_usual).empty());
 }
 

@@ -41,6 +41,12 @@ struct remapped : small_world<watched_config> {
         CHECK(mappings() == before);
         return error;
     }
+    void map_as(std::uint64_t first, std::uint64_t count, mmap_request request) {
+        request.hint = at(first);
+        request.pages = page_count{count};
+        request.flags = request.flags.with(mmap_flag::fixed);
+        REQUIRE(space->mmap(*me, request));
+    }
     /// "0+4 8+2": what is mapped near base.
     std::string where() {
         std::string text;
@@ -237,6 +243,55 @@ TEST_CASE("mremap: a mapping that a userfaultfd watches moves alone, and is not 
         CHECK(w.area_at(2).source == &watcher);
         CHECK(w.area_at(8).source == nullptr);
         CHECK(w.present(w.at(8)));
+    }
+}
+
+TEST_CASE("mremap: what a watched mapping joins where it has moved is not watched any more") {
+    remapped w;
+    idle_source watcher{source_kind::userfault};
+    w.map_at(w.at(10), 4);
+    auto const watch = [&](std::uint64_t first, std::uint64_t count) {
+        REQUIRE(w.space->set_source(*w.me, w.span(first, count), &watcher));
+    };
+    auto const watched = [&](std::uint64_t n) { return w.area_at(n).source == &watcher; };
+    SECTION("the rest of the mapping it was moved out of") {
+        watch(10, 4);
+        SECTION("from below") { CHECK(w.remap(11, 1, 1, there, 9)); }
+        SECTION("from above") { CHECK(w.remap(11, 1, 1, there, 14)); }
+        SECTION("in its middle") { CHECK(w.remap(11, 1, 1, there, 12)); }
+        CHECK_FALSE(watched(10));
+        CHECK_FALSE(watched(13));
+    }
+    SECTION("which it leaves alone if it has gone elsewhere, or its pages tell them apart") {
+        watch(10, 4);
+        SECTION("elsewhere") { CHECK(w.remap(11, 1, 1, there, 20)); }
+        SECTION("its pages") {
+            w.touch(w.at(10));
+            CHECK(w.remap(11, 1, 1, there, 9));
+        }
+        CHECK(watched(10));
+        CHECK(watched(13));
+    }
+    SECTION("also if it stays as a whole") {
+        watch(10, 4);
+        CHECK(w.remap(11, 1, 1, keeping_there, 9));
+        CHECK(w.where() == "9+5");
+        CHECK_FALSE(watched(10));
+    }
+    SECTION("another one that is watched alike") {
+        w.map_at(w.at(20), 4);
+        watch(10, 4);
+        watch(20, 2);
+        CHECK(w.remap(11, 1, 1, there, 19));
+        CHECK(w.where() == "10+1 12+2 19+3 22+2");  // and alike now, but two
+        CHECK(watched(10));
+        CHECK_FALSE(watched(20));
+    }
+    SECTION("an unwatched neighbour stays a mapping of its own") {
+        w.map_at(w.at(21), 1);
+        watch(10, 4);
+        CHECK(w.remap(11, 1, 1, there, 20));
+        CHECK(w.where() == "10+1 12+2 20+1 21+1");
     }
 }
 
@@ -508,26 +563,41 @@ TEST_CASE("mremap: shared memory of its own lives as long as its last mapping") 
     REQUIRE(w.one.munmap(w.me, w.span(40, 20)));
 }
 
-TEST_CASE("mremap: what may not be split moves whole, what a driver has placed moves alone") {
+TEST_CASE("mremap: what may not be split moves whole") {
     remapped w;
-    auto const map = [&](std::uint64_t first, mmap_request request) {
-        request.hint = w.at(first);
-        request.pages = page_count{3};
-        request.flags = mmap_flag::fixed;
-        REQUIRE(w.space->mmap(*w.me, request));
-    };
-    map(0, {.properties = vma_flag::unsplittable});
+    w.map_as(0, 3, {.properties = vma_flag::unsplittable});
     CHECK(w.fails(1, 2, 2, there, 100) == errc::invalid_argument);
     CHECK(w.fails(0, 2, 2, there, 100) == errc::invalid_argument);
     CHECK(*w.remap(0, 3, 3, there, 100) == w.at(100));
+}
 
+TEST_CASE("mremap: what its driver is asked about moves alone") {
+    remapped w;
     idle_source driver{source_kind::custom};
-    map(10, {.source = &driver});
-    map(13, {});
+    w.map_as(10, 3, {.properties = vma_flag::driver_is_asked, .source = &driver});
+    w.map_as(13, 3, {});
     CHECK(w.fails(11, 4, 4, there, 200) == errc::bad_address);
     CHECK(*w.remap(11, 2, 2, there, 200) == w.at(200));
-    map(20, {.properties = vma_flag::pfnmap, .source = &driver});
+    w.map_as(20, 3, {.source = &driver});
     CHECK(*w.remap(20, 4, 4, there, 300) == w.at(300));  // and the hole behind it
+}
+
+TEST_CASE("mremap: a driver that places its pages refuses when the place has been cleared") {
+    remapped w;
+    idle_source driver{source_kind::custom};
+    w.map_as(0, 4,
+             {.properties = {vma_flag::driver_places, vma_flag::dont_expand}, .source = &driver});
+    w.map_as(20, 4, {});
+    CHECK(w.remap(1, 1, 1, there, 21).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+4 20+1 22+2");
+    CHECK(w.remap(0, 4, 2, there, 22).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+2 20+1");
+    CHECK(w.remap(0, 1, 1, there, 1).error() == errc::invalid_argument);
+    CHECK(w.where() == "0+1 20+1");
+    CHECK(w.remap(0, 1, 1, keeping, 20).error() == errc::invalid_argument);
+    CHECK(w.remap(0, 1, 2, there, 20).error() == errc::bad_address);  // longer: refused in time
+    CHECK(w.where() == "0+1 20+1");
+    CHECK(w.remap(0, 1, 1));
 }
 
 TEST_CASE("mremap: in constant evaluation") {
