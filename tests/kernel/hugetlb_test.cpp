@@ -2,7 +2,6 @@
 // A process and its child who share private hugetlb, when the pool has no page left: on the running
 // kernel and in the model, which must say the same. (What random scripts do to hugetlb is compared
 // by mmhold_kernel_oracle, from a pool that is never empty.)
-#include "../../examples/linux_parity/free_hugetlb.hpp"
 #include "support/catch.hpp"
 #include "support/skip.hpp"
 #include <mmhold/callers/user_access.hpp>
@@ -10,6 +9,7 @@
 #include <mmhold/space/fork.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
 
+#include "../../examples/linux_parity/free_hugetlb.hpp"
 #include <array>
 #include <csetjmp>
 #include <csignal>
@@ -50,6 +50,9 @@ public:
     int discard(std::uint64_t leaf) {
         return madvise(base_ + leaf * leaf_bytes, leaf_bytes, MADV_DONTNEED) == 0 ? 0 : failed;
     }
+    int unmap(std::uint64_t leaf) {
+        return munmap(base_ + leaf * leaf_bytes, leaf_bytes) == 0 ? 0 : failed;
+    }
     /// So many pages are promised to somebody else.
     int hoard(std::uint64_t leaves) {
         hoarded_ = leaves;
@@ -84,8 +87,7 @@ private:
 
     static char* map(std::uint64_t leaves) {
         constexpr int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
-        auto* const got =
-            mmap(nullptr, leaves * leaf_bytes, PROT_READ | PROT_WRITE, how, -1, 0);
+        auto* const got = mmap(nullptr, leaves * leaf_bytes, PROT_READ | PROT_WRITE, how, -1, 0);
         return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
     }
     int ask(actor who, request const& what) {
@@ -147,6 +149,9 @@ public:
     }
     int discard(std::uint64_t leaf) {
         return parent_.dontneed(me_, *page_span::from(at(leaf), {hugetlb_pages})) ? 0 : failed;
+    }
+    int unmap(std::uint64_t leaf) {
+        return parent_.munmap(me_, *page_span::from(at(leaf), {hugetlb_pages})) ? 0 : failed;
     }
     int hoard(std::uint64_t leaves) {
         hoard_.emplace(pool_, leaves);
@@ -249,6 +254,15 @@ TEST_CASE("who lost a page of hugetlb gets none any more, though there are some"
         out << f.hoard(1) << f.store(parent, 0, 7) << f.fork() << f.store(parent, 0, 9);
         out << f.discard(1) << f.load(child, 0) << f.end_hoard();
         return out << f.load(child, 0) << f.load(child, 1);
+    });
+}
+
+TEST_CASE("what its owner unmaps of hugetlb may be promised to others", "[kernel]") {
+    both_say("0 -1 0 0 0 -1 0 0 0", [](auto& f) {
+        seen out;
+        out << f.store(parent, 0, 7) << f.hoard(2) << f.hoard(1) << f.end_hoard();
+        out << f.unmap(1) << f.hoard(3) << f.hoard(2) << f.end_hoard();
+        return out << f.unmap(0);
     });
 }
 

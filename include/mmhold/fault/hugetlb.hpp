@@ -125,7 +125,7 @@ private:
             return known;
         }
         if (!known && known.error() != errc::again) return known;
-        auto const own = object.take_private(space_);
+        auto const own = object.take_private(space_, index);
         if (own && known) copy_bytes(*known, *own);
         if (known) frames.put(*known);
         return own;
@@ -158,9 +158,10 @@ private:
         auto& frames = space_.frames();
         frames.get(old.target);  // it stays what it is while the table is unlocked
         entry.unlock();
+        auto const index = index_of(site);
         auto const of_object = frames.kind(old.target) != frame_kind::anonymous;
         auto const fresh =
-            of_object ? object.take_private(space_) : object.take_copy(space_, old.target);
+            of_object ? object.take_private(space_, index) : object.take_copy(space_, old.target);
         if (fresh) {
             copy_bytes(old.target, *fresh);
             replace(site, me, old, *fresh);
@@ -169,7 +170,7 @@ private:
         if (fresh) return {};
         if (of_object || !object.is_owner(space_)) return errc::bad_address;
         // Now it is ours alone: the next try, here or in the caller, finds it so.
-        object.deprive(me, index_of(site), old.target, space_);
+        object.deprive(me, index, old.target, space_);
         return {};
     }
 

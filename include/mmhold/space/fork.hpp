@@ -142,7 +142,7 @@ private:
         }
         if (what == missing::slot_reference) return errc::no_memory;
         auto const page = what == missing::hugetlb_page
-                              ? hugetlb_->take_private(child_)
+                              ? hugetlb_->take_unpromised()
                               : child_.frames().allocate(frame_kind::anonymous);
         if (page) spare_ = *page;
         spare_pages_ = what == missing::hugetlb_page ? hugetlb_pages : 1;

@@ -48,8 +48,8 @@ inline constexpr std::uint64_t hugetlb_bytes = hugetlb_pages * page_size;
 /// page, and what is cut off or punched is not promised any more. Or it is the private mapping of
 /// one address space, the owner. Others (children of fork) take what nobody was promised, and get
 /// bad_address – SIGBUS – where there is none; and where there is none for the owner's copy of a
-/// page that fork has shared, the owner takes that page from them (deprive). Left out: giving a
-/// part of the owner's reservation back at munmap: it ends with the object.
+/// page that fork has shared, the owner takes that page from them (deprive). What the owner unmaps
+/// is not promised any more.
 ///
 /// Any number of cpus at once. No function needs a mm lock, and none sleeps.
 template<class Space>
@@ -118,17 +118,23 @@ public:
         pool_.frames().pass_reference(*fresh);
         return fresh;
     }
-    /// A page for a private mapping in the address space `whose`, where it has none yet, with a
-    /// reference per small page. Error: no_memory.
-    [[nodiscard]] constexpr result<pfn> take_private(Space const& whose) noexcept {
-        return pool_.take(is_owner(whose) ? &promise_ : nullptr, frame_kind::anonymous,
+    /// A page for a private mapping in the address space `whose`, where it has no page `index` yet,
+    /// with a reference per small page. Error: no_memory.
+    [[nodiscard]] constexpr result<pfn> take_private(Space const& whose,
+                                                     std::uint64_t index) noexcept {
+        auto const promised = is_owner(whose) && is_still_promised(index);
+        return pool_.take(promised ? &promise_ : nullptr, frame_kind::anonymous,
                           pool_.folio_pages());
+    }
+    /// A page for whoever was promised none, as above. Error: no_memory.
+    [[nodiscard]] constexpr result<pfn> take_unpromised() noexcept {
+        return pool_.take(nullptr, frame_kind::anonymous, pool_.folio_pages());
     }
     /// The same for a copy of `page`, which is somebody else's as well: nobody was promised one
     /// (measured on 6.18). If `whose` is the owner, what was promised for `page` is kept by the
     /// copy. Error: no_memory.
     [[nodiscard]] constexpr result<pfn> take_copy(Space const& whose, pfn page) noexcept {
-        auto const fresh = pool_.take(nullptr, frame_kind::anonymous, pool_.folio_pages());
+        auto const fresh = take_unpromised();
         if (fresh && is_owner(whose)) pool_.pass_promise(promise_, page, *fresh);
         return fresh;
     }
@@ -194,6 +200,16 @@ public:
         return {};
     }
 
+    /// For address_space: `space` maps less of it than before. What its owner does not map any more
+    /// is not promised any more.
+    constexpr void give_back_unmapped(Space const& space) noexcept {
+        if (!is_owner(space)) return;
+        spin_guard<machine> const held{base::mappings_lock_};
+        for (std::uint64_t index = 0; index < promised_; ++index) {
+            auto const mapped = base::mappings_.maps(space, index * hugetlb_pages);
+            if (!mapped) promise_no_more(index, index + 1);
+        }
+    }
     /// For map_hugetlb: `space` maps it; the first to do so is the one the promise is made to.
     constexpr void mapped_by(Space const& space, mmap_flags how) noexcept {
         void const* nobody = nullptr;
@@ -207,17 +223,16 @@ private:
     using mark = typename machine::template plain<bool>;
 
     [[nodiscard]] constexpr void const* everybody() const noexcept { return this; }
-    [[nodiscard]] constexpr bool is_promised_to_all(std::uint64_t index) const noexcept
-        MMHOLD_REQUIRES(pages_lock_) {
+    [[nodiscard]] constexpr bool is_promised_to_all() const noexcept {
         void const* const whose = owner_.load(relaxed);
-        auto const to_all = whose == nullptr || whose == everybody();
-        return to_all && index < promised_ && !no_more_[index].get();
+        return whose == nullptr || whose == everybody();
+    }
+    [[nodiscard]] constexpr bool is_still_promised(std::uint64_t index) noexcept {
+        spin_guard<machine> const held{pages_lock_};
+        return index < promised_ && !no_more_[index].get();
     }
     [[nodiscard]] constexpr result<pfn> take_shared(std::uint64_t index) noexcept {
-        auto const promised = [&] {
-            spin_guard<machine> const held{pages_lock_};
-            return is_promised_to_all(index);
-        }();
+        auto const promised = is_promised_to_all() && is_still_promised(index);
         return pool_.take(promised ? &promise_ : nullptr, frame_kind::page_cache, 1);
     }
 
@@ -244,7 +259,7 @@ private:
         if (first >= last) return;
         unmap(me, first, last);
         for (auto from = first; auto const index = remove_one(me, from, last);) from = *index + 1;
-        promise_no_more(first, last);
+        if (is_promised_to_all()) promise_no_more(first, last);
     }
     constexpr void unmap(cpu_type& me, std::uint64_t first, std::uint64_t last)
         MMHOLD_REQUIRES(base::mappings_lock_) {
@@ -267,7 +282,7 @@ private:
     constexpr void promise_no_more(std::uint64_t first, std::uint64_t last) noexcept {
         spin_guard<machine> const held{pages_lock_};
         for (auto index = first; index < std::min(last, promised_); ++index) {
-            if (!is_promised_to_all(index)) continue;
+            if (no_more_[index].get()) continue;
             no_more_[index].set(true);
             pool_.give_back_one(promise_);
         }

@@ -142,11 +142,10 @@ public:
         slot_of(from).taken_for.set(nullptr);
         slot_of(to).taken_for.set(&whose);
     }
-    /// One folio less is promised. Precondition: there is one that is promised and not taken.
+    /// One folio less is promised, if any is.
     constexpr void give_back_one(reservation& whose) noexcept {
         spin_guard const guard{lock_};
-        M::expect(outstanding(whose) != 0, "a hugetlb page is given back that is in use");
-        --whose.folios_;
+        if (whose.folios_ != 0) --whose.folios_;
     }
 
     /// How the pool is doing.

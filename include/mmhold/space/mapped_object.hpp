@@ -53,6 +53,7 @@ public:
     }
 
 protected:
+
     constexpr mapped_object(object_kind kind, object_owner owner) noexcept
         : memory_object{kind}, owner_{owner} {
         machine::name(&mappings_lock_, "mappings lock");

@@ -9,6 +9,7 @@
 // A mapping goes    pages first → the object is told → layout; the last mapping of an object that
 //                   belongs to its mappings ends it.
 
+#include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/object_mappings.hpp>
@@ -81,6 +82,9 @@ constexpr void forget_objects(Space& space, vma_map<typename Space::machine> con
         if (object == nullptr) continue;
         auto const part = detail::common_pages(map[index].span, span);
         auto const was_last = object->forget_mapping(space, part, memory);
+        if (auto* const hugetlb = hugetlb_object_of<Space>(map[index])) {
+            hugetlb->give_back_unmapped(space);
+        }
         if (was_last && object->owner() == object_owner::mappings) {
             Space::machine::destroy(page_cache_of<Space>(map[index]));
         }

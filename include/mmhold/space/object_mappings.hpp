@@ -170,6 +170,15 @@ public:
         });
     }
 
+    /// Does `space` map page `index` of the object?
+    [[nodiscard]] constexpr bool maps(Space const& space, std::uint64_t index) const noexcept {
+        for (auto* at = first_.get(); at != nullptr; at = at->next.get()) {
+            auto const own = at->space.get() == &space;
+            if (own && !common_part(*at, {index, index + 1}).empty()) return true;
+        }
+        return false;
+    }
+
     /// Takes private `page`, which is mapped by one leaf for the pages of `range`, from every space
     /// but `owner`; who loses it is_deprived() from then on. The object's lock is held; no mm lock
     /// is needed.

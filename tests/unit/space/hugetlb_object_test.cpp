@@ -119,6 +119,22 @@ TEST_CASE("the object's pages stay, and are the same for everybody", "[hugetlb]"
           frame_attributes{frame_attribute::hugetlb, frame_attribute::shmem});
 }
 
+TEST_CASE("what the owner unmaps is promised to nobody any more", "[hugetlb]") {
+    hugetlb_world w;
+    object_type object{w.pool, 3};
+    REQUIRE(w.map(object, 3 * 512).has_value());
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 3, 3});
+    CHECK(w.space.munmap(w.me, w.span(512, 512)).has_value());
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 3, 2});
+    mremap_flags const moves{mremap_flag::may_move, mremap_flag::fixed};
+    CHECK(mmhold::mremap(w.me, w.space, w.span(0, 512), page_count{512}, moves,
+                         w.base.plus_pages(4096)));
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 3, 2});
+    CHECK(w.space.munmap(w.me, w.span(4096, 512)).has_value());
+    CHECK(w.space.munmap(w.me, w.span(1024, 512)).has_value());
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 3, 0});
+}
+
 TEST_CASE("truncation in whole pages takes pages, and what was promised of shared ones",
           "[hugetlb]") {
     hugetlb_world w;
