@@ -77,6 +77,12 @@ void add_hugetlb(large_rows out) {
     out.add("hugetlb_none", {own, stored, on_leaf(op::protect, 0)});
     out.add("hugetlb_cow_shared", {own, stored, on_leaf(op::fork)});
     out.add("hugetlb_cow_child_gone", {own, stored, on_leaf(op::fork), on_leaf(op::reap)});
+    for (auto const of : {memory::hugetlbfs, memory::hugetlbfs_own}) {
+        auto const name = std::string{name_of(of)};
+        auto const file = on_leaf(op::map, rw, of);
+        out.add((name + "_behind_end").c_str(), {file, stored, on_leaf(op::truncate)});
+        out.add((name + "_hole").c_str(), {file, stored, on_leaf(op::punch)});
+    }
 }
 
 }  // namespace

@@ -33,9 +33,8 @@ int advice_of(op what) {
 
 /// Files on disks stay cached: what a read brings in besides is nobody's promise.
 std::int64_t linux_process::advice_step(step const& one) {
-    auto const done = outcome(madvise(address(one.at), one.bytes, advice_of(one.what)));
-    // A driver's memory has no pages that could go: the library has one word for all such.
-    if (one.what == op::remove && done == -ENODEV) return -EINVAL;
+    auto const what = one.what == op::advise ? static_cast<int>(one.how) : advice_of(one.what);
+    auto const done = outcome(madvise(address(one.at), one.bytes, what));
     if (one.what != op::remove && one.what != op::page_out) return done;
     for (std::size_t i = 0; i < object_count_; ++i) {
         auto const& file = objects_[i];

@@ -224,7 +224,8 @@ std::int64_t linux_process::map_at(step const& one, int more_flags, int descript
                        (descriptor < 0 ? MAP_ANONYMOUS : 0);
     auto* const got = mmap(address(one.at), one.bytes, to_prot(one.prot), flags, descriptor, 0);
     if (descriptor >= 0) {
-        auto const resizable = got != MAP_FAILED && has_object(one.of);
+        auto const has_size = has_object(one.of) || is_hugetlbfs(one.of);
+        auto const resizable = got != MAP_FAILED && has_size;
         if (!resizable || object_count_ == objects_.size()) {
             close(descriptor);
         } else {

@@ -76,6 +76,7 @@ private:
     std::int64_t register_buffers(step const& one);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
+    std::int64_t punch(step const& one);
     int open_object(step const& one);
     static std::uint64_t features_for(memory of);
     static bool serve_other(int descriptor, std::uint64_t flags, std::uint64_t at);

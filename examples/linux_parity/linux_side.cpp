@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "linux_side.hpp"
 
+#include "free_hugetlb.hpp"
 #include "linux_process.hpp"
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <fstream>
+#include <optional>
 #include <poll.h>
 #include <sstream>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -51,7 +51,8 @@ script probe_of(op what) {
     if (what == op::close_faults) of = memory::faults;
     if (what == op::go_on) of = memory::faults_minor;
     if (what == op::truncate || what == op::remove) of = memory::memfd;
-    if (area_of(what) == area::large) of = memory::large;
+    if (what == op::punch) of = memory::memfd;
+    if (what == op::collapse) of = memory::large;
     auto const start = is_large(of) ? large_page(0) : arena_page(1);
     auto const length = is_large(of) ? large_bytes : 2 * page_bytes;
     step last{what, of, 3, start, is_large(of) ? length : bytes};
@@ -79,51 +80,10 @@ void wait_for(pid_t child) {
     waitpid(child, &status, 0);
 }
 
-/// A number of /proc/meminfo.
-std::uint64_t meminfo(std::string const& name) {
-    std::ifstream file{"/proc/meminfo"};
-    for (std::string word; file >> word;) {
-        std::uint64_t number = 0;
-        if (word == name + ":" && file >> number) return number;
-    }
-    return 0;
+bool maps_hugetlb(script const& steps) {
+    return std::ranges::any_of(
+        steps, [](step const& one) { return one.what == op::map && is_hugetlb(one.of); });
 }
-
-/// While it lives, the machine has free hugetlb pages for `steps`, if they map some, and nobody
-/// else who asks in this way has.
-class hugetlb_pages_for {
-public:
-    explicit hugetlb_pages_for(script const& steps) {
-        auto const wanted = std::ranges::any_of(steps, [](step const& one) {
-            auto const hugetlb = one.of == memory::hugetlb || one.of == memory::hugetlb_shared;
-            return one.what == op::map && hugetlb;
-        });
-        if (wanted) setting_ = open("/proc/sys/vm/nr_hugepages", O_RDWR | O_CLOEXEC);
-        if (setting_ < 0) return;
-        flock(setting_, LOCK_EX);
-        before_ = meminfo("HugePages_Total") - meminfo("HugePages_Surp");
-        // Processes that are still ending hold some.
-        auto const taken = meminfo("HugePages_Total") - meminfo("HugePages_Free");
-        set(taken + meminfo("HugePages_Rsvd") + hugetlb_pages_reserved);
-    }
-    hugetlb_pages_for(hugetlb_pages_for const&) = delete;
-    hugetlb_pages_for& operator=(hugetlb_pages_for const&) = delete;
-    ~hugetlb_pages_for() {
-        if (setting_ < 0) return;
-        set(before_);
-        flock(setting_, LOCK_UN);  // whoever has inherited it
-        close(setting_);
-    }
-
-private:
-    void set(std::uint64_t pages) const {
-        auto const text = std::to_string(pages);
-        (void)!pwrite(setting_, text.data(), text.size(), 0);
-    }
-
-    int setting_ = -1;
-    std::uint64_t before_ = 0;
-};
 
 }  // namespace
 
@@ -135,7 +95,8 @@ std::vector<answer> run_on_linux(script const& steps, std::string const& folder,
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place == MAP_FAILED) return out;
     auto* const answers = static_cast<answer*>(place);
-    hugetlb_pages_for const meanwhile{steps};
+    std::optional<free_hugetlb> meanwhile;
+    if (maps_hugetlb(steps)) meanwhile.emplace(hugetlb_pages_reserved);
     std::fflush(nullptr);
     auto const child = fork();
     if (child == 0) {

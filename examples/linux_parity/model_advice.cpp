@@ -27,7 +27,9 @@ advice advice_of(op what) {
 
 std::int64_t model_process::advice_step(step const& one) {
     auto const range = user_range{virt_addr{one.at}, one.bytes};
-    auto const done = mmhold::madvise(mm_, me_, range, advice_of(one.what));
+    if (one.how > 255) return -EINVAL;
+    auto const what = one.what == op::advise ? static_cast<advice>(one.how) : advice_of(one.what);
+    auto const done = mmhold::madvise(mm_, me_, range, what);
     // Holes in files are zeroes, and cached like the rest.
     for (auto const& file : objects_) {
         if (one.what != op::remove || !is_on_disk(file.of)) continue;
@@ -36,13 +38,13 @@ std::int64_t model_process::advice_step(step const& one) {
             if (page) frames_.put(*page);
         }
     }
-    return done.error() == errc::not_supported ? -EACCES : linux_value(done);
+    return linux_value(done);
 }
 
 /// What MAP_DROPPABLE makes is wiped by fork as well.
 std::int64_t model_process::map_advice(step const& one) {
     auto request = plain_request(one);
-    request.properties = {vma_flag::droppable, vma_flag::wipe_on_fork};
+    request.properties = {vma_flag::droppable, vma_flag::wipe_on_fork, vma_flag::dont_dump};
     return linux_value(mm_.mmap(me_, request));
 }
 

@@ -88,8 +88,7 @@ std::int64_t model_process::range_step(step const& one) {
         auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;
         return linux_value(mm_.dontneed(me_, gone));
     }
-    auto const done = mm_.mprotect(me_, *span, rights(one.prot));
-    return done.error() == errc::not_supported ? -EACCES : linux_value(done);
+    return linux_value(mm_.mprotect(me_, *span, rights(one.prot)));
 }
 
 /// One registration at a time, as io_uring has it.
@@ -116,6 +115,11 @@ std::int64_t model_process::truncate(step const& one) {
         auto& known = objects_[i];
         if (one.at < known.at || one.at >= known.at + known.bytes) continue;
         known.size = size_after(known.of, known.size, one.to_bytes);
+        if (is_hugetlbfs(known.of)) {
+            if (one.to_bytes % large_bytes != 0) return -EINVAL;
+            return known.hugetlb == nullptr ? 0
+                                            : linux_value(known.hugetlb->resize(me_, one.to_bytes));
+        }
         return linux_value(known.object->resize(me_, known.size));
     }
     return -EBADF;
@@ -201,7 +205,7 @@ std::int64_t model_process::map_core(step const& one) {
         // A file that nobody may execute.
         if (request.prot.has(protection_bit::execute)) return -EPERM;
         request.may = prot::rw;
-        request.properties = {vma_flag::secret, vma_flag::locked};
+        request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_dump};
     }
     auto const got = mm_.mmap(me_, request);
     if (!got && has_object(one.of)) objects_.pop_back();

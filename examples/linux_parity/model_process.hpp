@@ -185,6 +185,7 @@ private:
     std::int64_t register_buffers(user_range range);
     std::int64_t let_go();
     std::int64_t truncate(step const& one);
+    std::int64_t punch(step const& one);
     static protection rights(unsigned prot) {
         return protection::from_bits(static_cast<std::uint8_t>(prot & 7U));
     }
@@ -213,7 +214,7 @@ private:
     std::vector<pfn> registered_{};  ///< with io_uring
     bool has_registered_{false};
     std::unique_ptr<hugetlb_pool<machine>> hugetlb_pool_{};
-    std::vector<std::unique_ptr<hugetlb_object<machine>>> hugetlb_objects_{};
+    std::vector<std::unique_ptr<hugetlb_object<space_type>>> hugetlb_objects_{};
     std::vector<std::unique_ptr<space_type>> children_{};
     struct known_object {
         std::uint64_t at;
@@ -221,6 +222,7 @@ private:
         object_type* object;
         memory of;
         std::uint64_t size;
+        hugetlb_object<space_type>* hugetlb{nullptr};  ///< while somebody maps it
     };
     std::vector<known_object> objects_{};  ///< in the order in which they were mapped
     std::vector<std::unique_ptr<object_type>> memfds_{};

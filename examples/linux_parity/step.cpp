@@ -12,16 +12,17 @@ namespace {
 
 /// Which fields a step has beside `at` and `bytes`.
 enum class fields : std::uint8_t {
-    range,          // nothing else
-    none,           // not even these
-    mapping,        // of, prot
-    rights,         // prot
-    source,         // of, and no range
-    source_range,   // of, how
-    target,         // to, to_bytes, how
-    source_target,  // of, to, how
-    end,            // to_bytes
-    how,            // how, and no range
+    range,           // nothing else
+    none,            // not even these
+    mapping,         // of, prot
+    rights,          // prot
+    source,          // of, and no range
+    source_range,    // of, how
+    target,          // to, to_bytes, how
+    source_target,   // of, to, how
+    end,             // to_bytes
+    how,             // how, and no range
+    numbered_range,  // how
 };
 
 struct op_words {
@@ -84,6 +85,8 @@ constexpr std::array<op_words, ops> op_names{{
     {"move", "UFFDIO_MOVE", area::uffd, fields::source_target},
     {"unregister", "UFFDIO_UNREGISTER", area::uffd, fields::source_range},
     {"collapse", "MADV_COLLAPSE", area::large},
+    {"punch", "fallocate, PUNCH_HOLE", area::large},
+    {"advise", "madvise, by number", area::advice, fields::numbered_range},
 }};
 struct memory_words {
     std::string_view name;
@@ -114,6 +117,8 @@ constexpr std::array<memory_words, memories> memory_names{{
     {"large", area::large},
     {"hugetlb", area::large},
     {"hugetlb_shared", area::large},
+    {"hugetlbfs", area::large},
+    {"hugetlbfs_own", area::large},
     {"vdso", area::special},
     {"device"},
 }};
@@ -215,7 +220,8 @@ std::string to_text(step const& one) {
     out << " at=" << place(one.at) << " bytes=" << one.bytes;
     if (has == fields::target || has == fields::source_target) out << " to=" << place(one.to);
     if (has == fields::target || has == fields::end) out << " to_bytes=" << one.to_bytes;
-    if (has == fields::target || has == fields::source_range || has == fields::source_target)
+    if (has == fields::target || has == fields::source_range || has == fields::source_target ||
+        has == fields::numbered_range)
         out << " how=" << one.how;
     return out.str();
 }

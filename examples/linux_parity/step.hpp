@@ -70,9 +70,11 @@ enum class op : std::uint8_t {
     move,        // UFFDIO_MOVE: at/bytes is the source, `to` the destination
     unregister,  // UFFDIO_UNREGISTER
     collapse,    // MADV_COLLAPSE; linux_large, model_large
+    punch,       // fallocate(PUNCH_HOLE) of what is mapped at `at`, as far as it has an object
+    advise,      // madvise with the number in `how`; linux_advice, model_advice
 };
 inline constexpr std::size_t callers = static_cast<std::size_t>(op::map);
-inline constexpr std::size_t ops = static_cast<std::size_t>(op::collapse) + 1;
+inline constexpr std::size_t ops = static_cast<std::size_t>(op::advise) + 1;
 
 /// Which pair of files does a step.
 enum class area : std::uint8_t { core, advice, remap, uffd, large, special };
@@ -103,6 +105,8 @@ enum class memory : std::uint8_t {
     large,           ///< private, advised to be large; in the large arena
     hugetlb,         ///< private hugetlb pages; in the large arena
     hugetlb_shared,  ///< the same, shared
+    hugetlbfs,       ///< shared, a file of hugetlbfs; in the large arena
+    hugetlbfs_own,   ///< the same, private
     vdso,            ///< the process's own [vdso], wherever it is
     device,          ///< the process's own [vvar], wherever it is
 };
@@ -117,7 +121,15 @@ inline constexpr std::size_t fault_server_of(memory of) {
 }
 /// Does it live in the large arena?
 inline constexpr bool is_large(memory of) {
-    return of >= memory::large && of <= memory::hugetlb_shared;
+    return of >= memory::large && of <= memory::hugetlbfs_own;
+}
+/// Is it in hugetlb pages?
+inline constexpr bool is_hugetlb(memory of) {
+    return of >= memory::hugetlb && of <= memory::hugetlbfs_own;
+}
+/// Is it a file of hugetlbfs?
+inline constexpr bool is_hugetlbfs(memory of) {
+    return of == memory::hugetlbfs || of == memory::hugetlbfs_own;
 }
 /// Is it there already, at an address of its own?
 inline constexpr bool has_own_place(memory of) { return of >= memory::vdso; }
@@ -131,10 +143,12 @@ inline constexpr bool is_shared(memory of) {
     return of == memory::shared || of == memory::secret || of == memory::memfd ||
            of == memory::memfd_end || of == memory::file || of == memory::file_ro ||
            of == memory::faults_shared || of == memory::faults_minor || of == memory::ring ||
-           of == memory::perf || of == memory::hugetlb_shared;
+           of == memory::perf || of == memory::hugetlb_shared || of == memory::hugetlbfs;
 }
 /// How many bytes of a mapping of `bytes` bytes its object has.
 inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
+    constexpr std::uint64_t large = 512 * page_bytes;
+    if (is_hugetlbfs(of)) return (bytes + large - 1) / large * large;
     auto const ends = of == memory::memfd_end || of == memory::memfd_end_own;
     return ends ? bytes / page_bytes / 2 * page_bytes : bytes;
 }

@@ -152,13 +152,15 @@ class object_link;  // object_link.hpp
 template<Machine M>
 class writer_brake;  // page_cache.hpp
 template<class Space>
+class mapped_object;  // mapped_object.hpp
+template<class Space>
 class page_cache;  // page_cache.hpp
 // copy_frame.hpp: copy_frame, allocate_copy_of
 // entry_frame.hpp: maps_frame, maps_anonymous
 // object_bytes.hpp: read_object, write_object
 template<Machine M>
 class hugetlb_pool;  // hugetlb_pool.hpp
-template<Machine M>
+template<class Space>
 class hugetlb_object;  // hugetlb_object.hpp; and map_hugetlb, map_hugetlb_locked
 template<Machine M>
 struct default_config;  // space_config.hpp
@@ -168,6 +170,8 @@ class memory_swap;  // swap_store.hpp
 enum class page_marker : std::uint8_t;  // page_marker.hpp
 // split_folio.hpp: split_folio_at, share_zeroes_at
 enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
+enum class marking_advice : std::uint8_t;  // marking_advice.hpp; and mark_mappings
+// cool_down.hpp: cool_down
 template<class Space>
 class taken_page;  // taken_page.hpp
 // numa_hints.hpp: mark_numa_hints, mark_numa_hints_locked, is_numa_hint, takes_numa_hints

@@ -313,7 +313,7 @@ public:
     }
     answer protect(std::uint64_t at, std::uint64_t bytes, protection rights) {
         auto const done = space.mprotect(me, *page_span::covering(virt_addr{at}, bytes), rights);
-        return {0, done.error() == errc::not_supported ? EACCES : to_errno(done.error()), trap::none, {}};
+        return {0, to_errno(done.error()), trap::none, {}};
     }
     answer discard(std::uint64_t at, std::uint64_t bytes) {
         return says(space.dontneed(me, *page_span::covering(virt_addr{at}, bytes)));

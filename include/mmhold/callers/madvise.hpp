@@ -7,15 +7,22 @@
 //             invalid_argument; no bytes: success, whatever is mapped
 //   walk      mappings from the lowest on; a refusal ends it; a hole is told when the rest is done
 //             (advised_range.hpp); populating ends at the first page that cannot be had
-//   result    0 or the errno; of MADV_REMOVE not_supported stands for EACCES
+//   result    0 or the errno
 
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/user_range.hpp>
+#include <mmhold/fault/collapse_large.hpp>
+#include <mmhold/space/advise_large.hpp>
+#include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/cool_down.hpp>
 #include <mmhold/space/fork_advice.hpp>
 #include <mmhold/space/guard.hpp>
 #include <mmhold/space/lazy_free.hpp>
+#include <mmhold/space/marking_advice.hpp>
 #include <mmhold/space/remove.hpp>
 #include <mmhold/space/swap_out.hpp>
+#include <mmhold/space/under_lock.hpp>
+#include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
 #include <mmhold/vocab/result.hpp>
@@ -26,33 +33,61 @@ namespace mmhold {
 
 /// What madvise may be told; the values are Linux's MADV_*.
 enum class advice : std::uint8_t {
-    dont_need = 4,        ///< dontneed()
-    free = 8,             ///< lazy_free()
-    remove = 9,           ///< remove_pages()
-    dont_fork = 10,       ///< fork_advice()
-    do_fork = 11,         ///< fork_advice()
-    wipe_on_fork = 18,    ///< fork_advice()
-    keep_on_fork = 19,    ///< fork_advice()
-    page_out = 21,        ///< page_out()
-    populate_read = 22,   ///< madvise_populate()
-    populate_write = 23,  ///< madvise_populate()
-    guard_install = 102,  ///< guard_install()
-    guard_remove = 103,   ///< guard_remove()
+    normal = 0,             ///< mark_mappings()
+    random = 1,             ///< mark_mappings()
+    sequential = 2,         ///< mark_mappings()
+    will_need = 3,          ///< nothing: whoever touches it may still have to wait
+    dont_need = 4,          ///< dontneed()
+    free = 8,               ///< lazy_free()
+    remove = 9,             ///< remove_pages()
+    dont_fork = 10,         ///< fork_advice()
+    do_fork = 11,           ///< fork_advice()
+    mergeable = 12,         ///< mark_mappings()
+    unmergeable = 13,       ///< mark_mappings()
+    huge_page = 14,         ///< advise_large_folios()
+    no_huge_page = 15,      ///< advise_large_folios()
+    dont_dump = 16,         ///< mark_mappings()
+    do_dump = 17,           ///< mark_mappings()
+    wipe_on_fork = 18,      ///< fork_advice()
+    keep_on_fork = 19,      ///< fork_advice()
+    cold = 20,              ///< cool_down()
+    page_out = 21,          ///< page_out()
+    populate_read = 22,     ///< madvise_populate()
+    populate_write = 23,    ///< madvise_populate()
+    dont_need_locked = 24,  ///< dontneed(), of locked memory as well
+    collapse = 25,          ///< collapse_large()
+    guard_install = 102,    ///< guard_install()
+    guard_remove = 103,     ///< guard_remove()
 };
 
-/// Is it one of the values above? (A number from outside may be any.)
+/// Is it one of the values above? (A number from outside may be any. Left out of Linux's:
+/// MADV_HWPOISON and MADV_SOFT_OFFLINE, 100 and 101, which a kernel may be built without, and the
+/// measured one is: invalid_argument. memory_failure.hpp does what they do.)
 [[nodiscard]] constexpr bool is_known(advice what) noexcept {
     switch (what) {
+        case advice::normal:
+        case advice::random:
+        case advice::sequential:
+        case advice::will_need:
         case advice::dont_need:
         case advice::free:
         case advice::remove:
         case advice::dont_fork:
         case advice::do_fork:
+        case advice::mergeable:
+        case advice::unmergeable:
+        case advice::huge_page:
+        case advice::no_huge_page:
+        case advice::dont_dump:
+        case advice::do_dump:
         case advice::wipe_on_fork:
         case advice::keep_on_fork:
+        case advice::cold:
         case advice::page_out:
         case advice::populate_read:
         case advice::populate_write:
+        case advice::dont_need_locked:
+        case advice::collapse:
         case advice::guard_install:
         case advice::guard_remove: return true;
     }
@@ -61,18 +96,41 @@ enum class advice : std::uint8_t {
 
 namespace detail {
 
+/// MADV_WILLNEED: every mapping takes it.
+template<class Space>
+constexpr result<void> will_need(Space& mm, page_span span) {
+    return under_shared_lock<result<void>>(mm.lock(), [&](auto const& held) {
+        return for_each_advised(held, mm, span,
+                                [](vma const&, page_span) { return result<void>{}; });
+    });
+}
+
 /// All advice but populating.
 template<class Space, class Cpu>
 constexpr result<void> advise_pages(Space& mm, Cpu& me, page_span span, advice what) {
+    using mark = marking_advice;
     switch (what) {
+        case advice::normal: return mark_mappings(me, mm, span, mark::reads_as_usual);
+        case advice::random: return mark_mappings(me, mm, span, mark::reads_at_random);
+        case advice::sequential: return mark_mappings(me, mm, span, mark::reads_in_order);
+        case advice::will_need: return will_need(mm, span);
         case advice::dont_need: return mm.dontneed(me, span);
         case advice::free: return lazy_free(me, mm, span);
         case advice::remove: return remove_pages(me, mm, span);
         case advice::dont_fork: return fork_advice(me, mm, span, at_fork::leave_out);
         case advice::do_fork: return fork_advice(me, mm, span, at_fork::inherit);
+        case advice::mergeable: return mark_mappings(me, mm, span, mark::merge_equal);
+        case advice::unmergeable: return mark_mappings(me, mm, span, mark::keep_equal);
+        case advice::huge_page: return advise_large_folios(me, mm, span, advise_large::wanted);
+        case advice::no_huge_page: return advise_large_folios(me, mm, span, advise_large::refused);
+        case advice::dont_dump: return mark_mappings(me, mm, span, mark::leave_out_of_dumps);
+        case advice::do_dump: return mark_mappings(me, mm, span, mark::dump);
         case advice::wipe_on_fork: return fork_advice(me, mm, span, at_fork::wipe);
         case advice::keep_on_fork: return fork_advice(me, mm, span, at_fork::keep);
+        case advice::cold: return cool_down(me, mm, span);
         case advice::page_out: return page_out(me, mm, span).error();
+        case advice::dont_need_locked: return mm.dontneed(me, span, locked_pages::go);
+        case advice::collapse: return collapse_large(me, mm, span);
         case advice::guard_install: return guard_install(me, mm, span);
         case advice::guard_remove: return guard_remove(me, mm, span);
         case advice::populate_read:

@@ -24,8 +24,8 @@ namespace mmhold {
 /// The page-fault entry of an address space (handle_mm_fault): finds the vma and lets the right
 /// handler answer.
 ///
-/// By the vma's source, if it has one: userfault, blocking, custom_source, hugetlb. Else by its
-/// object, if it has one: file_backed. Else by its kind: anonymous memory, heap, stack, and shared
+/// By the vma's source, if it has one: userfault, blocking, custom_source. Else by its object, if
+/// it has one: hugetlb, file_backed. Else by its kind: anonymous memory, heap, stack, and shared
 /// memory without a file: anonymous. Every other kind – vdso and vvar, files without an object –
 /// and device memory (io, pfnmap) whose driver has named no source (special.hpp): what is mapped is
 /// handled like any present page (a write to a private vdso page makes a copy), but nothing new is
@@ -79,11 +79,18 @@ private:
                               cpu_type& me) {
         auto const& area = *site.area;
         if (area.source != nullptr) return ask(*area.source, site, authority, me);
-        if (area.flags.has(vma_flag::hugetlb)) return outcome::failed(errc::bad_address);
+        if (area.flags.has(vma_flag::hugetlb)) return answer_hugetlb(site, me);
         if (area.object != nullptr) return file_backed_.answer(site, authority, me);
         if (starts_out_zero(area)) return anonymous_.answer(site, me);
         auto const present = present_.answer(site, me);
         return present ? present->template outcome<outcome>() : outcome::failed(errc::bad_address);
+    }
+
+    constexpr outcome answer_hugetlb(fault_site const& site, cpu_type& me) {
+        auto* const object = hugetlb_object_of<Space>(*site.area);
+        if (object == nullptr) return outcome::failed(errc::bad_address);
+        auto const done = hugetlb_.answer(site, *object, me);
+        return done ? outcome::installed() : outcome::failed(done.error());
     }
 
     [[nodiscard]] static constexpr bool starts_out_zero(vma const& area) noexcept {
@@ -110,11 +117,6 @@ private:
             case source_kind::blocking: return blocking_.answer(site, authority, me);
             case source_kind::custom:
                 return static_cast<custom_source<Space>&>(source).answer(site, authority, me);
-            case source_kind::hugetlb: {
-                auto& object = static_cast<hugetlb_object<machine>&>(source);
-                auto const done = hugetlb_.answer(site, object, me);
-                return done ? outcome::installed() : outcome::failed(done.error());
-            }
         }
         return outcome::failed(errc::bad_address);
     }

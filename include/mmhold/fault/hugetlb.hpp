@@ -12,7 +12,11 @@
 //   read-only, private, ours alone   reuse: anonymous, and exclusive or mapped here only – whatever
 //                                    other references there are
 //   read-only, private, else         a whole copy
+//   the same, no page left           the owner of the promise takes it from all others
 //   no page left in the pool         bad_address: SIGBUS
+//   behind the end of the object     bad_address: SIGBUS
+//   anything, in a mapping that has  bad_address: SIGBUS
+//   lost a page to the owner
 //
 // All measured on 6.18. Copier and pinner are those of copy_on_write.hpp; the leaf is never split.
 
@@ -42,7 +46,7 @@ public:
     using machine = typename Space::machine;
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
-    using object_type = hugetlb_object<machine>;
+    using object_type = hugetlb_object<Space>;
     using guard = typename Space::table_type::guard;
 
     constexpr explicit hugetlb(Space& space) noexcept : space_{space} {}
@@ -78,18 +82,32 @@ private:
         return writes ? install_for::writing : install_for::reading;
     }
 
+    [[nodiscard]] static constexpr std::uint64_t index_of(fault_site const& site) noexcept {
+        return site.area->file_page_at(entry_start<format>(site.at, level)) / hugetlb_pages;
+    }
+
     constexpr result<void> fill(fault_site const& site, object_type& object, cpu_type& me) {
-        auto const page = page_for(site, object);
-        if (!page) return errc::bad_address;
-        auto entry = space_.table().lock_leaf(me, site.page(), level, if_absent::fail);
-        if (!entry || !entry->read().none()) {
-            entry = errc::again;  // unlocks
+        auto const index = index_of(site);
+        for (;;) {
+            // After nothing was found: who is deprived is told before the page is gone.
+            if (object.is_deprived(space_, site.page())) return errc::bad_address;
+            auto const page = page_for(site, object, index);
+            if (!page) return errc::bad_address;
+            auto const done =
+                object.while_there(index, *page, [&] { return install(site, me, *page); });
+            if (done) return done;
             space_.frames().put(*page, hugetlb_pages);
-            return {};
+            if (done.error() == errc::exists) return {};
+            if (done.error() != errc::again) return done;  // truncated meanwhile
         }
-        auto leaf = leaf_for(*site.area, *page, why(site));
+    }
+    /// exists: somebody was faster.
+    constexpr result<void> install(fault_site const& site, cpu_type& me, pfn page) {
+        auto entry = space_.table().lock_leaf(me, site.page(), level, if_absent::fail);
+        if (!entry || !entry->read().none()) return errc::exists;
+        auto leaf = leaf_for(*site.area, page, why(site));
         // A private mapping's view of the object's page is for reading.
-        auto const own = space_.frames().kind(*page) == frame_kind::anonymous;
+        auto const own = space_.frames().kind(page) == frame_kind::anonymous;
         leaf.writable = leaf.writable && (own || site.area->flags.has(vma_flag::shared));
         entry->set(leaf);
         space_.note_mapped(leaf, hugetlb_pages);
@@ -97,20 +115,20 @@ private:
     }
 
     /// The page to map where nothing is mapped, with references for the entry.
-    [[nodiscard]] constexpr result<pfn> page_for(fault_site const& site, object_type& object) {
+    [[nodiscard]] constexpr result<pfn> page_for(fault_site const& site, object_type& object,
+                                                 std::uint64_t index) {
         auto& frames = space_.frames();
-        auto const start = entry_start<format>(site.at, level);
-        auto const index = site.area->file_page_at(start) / hugetlb_pages;
         auto const shared = site.area->flags.has(vma_flag::shared);
-        auto const known = shared ? std::optional<pfn>{} : object.find(index);
-        if (!shared && !(known && !site.write())) {
-            auto const own = object.take_private(&space_);
-            if (own && known) copy_bytes(*known, *own);
-            return own;
+        auto const known = shared ? object.find_or_add(index) : object.find(index);
+        if (shared || (known && !site.write())) {
+            if (known) frames.get(*known, hugetlb_pages - 1);
+            return known;
         }
-        auto const page = shared ? object.find_or_add(index) : result<pfn>{*known};
-        if (page) frames.get(*page, hugetlb_pages);
-        return page;
+        if (!known && known.error() != errc::again) return known;
+        auto const own = object.take_private(space_, index);
+        if (own && known) copy_bytes(*known, *own);
+        if (known) frames.put(*known);
+        return own;
     }
 
     constexpr result<void> make_ours(fault_site const& site, object_type& object, cpu_type& me,
@@ -140,13 +158,20 @@ private:
         auto& frames = space_.frames();
         frames.get(old.target);  // it stays what it is while the table is unlocked
         entry.unlock();
-        auto const fresh = object.take_private(&space_);
+        auto const index = index_of(site);
+        auto const of_object = frames.kind(old.target) != frame_kind::anonymous;
+        auto const fresh =
+            of_object ? object.take_private(space_, index) : object.take_copy(space_, old.target);
         if (fresh) {
             copy_bytes(old.target, *fresh);
             replace(site, me, old, *fresh);
         }
         frames.put(old.target);
-        return fresh ? errc::ok : errc::bad_address;
+        if (fresh) return {};
+        if (of_object || !object.is_owner(space_)) return errc::bad_address;
+        // Now it is ours alone: the next try, here or in the caller, finds it so.
+        object.deprive(me, index, old.target, space_);
+        return {};
     }
 
     constexpr void copy_bytes(pfn from, pfn to) {

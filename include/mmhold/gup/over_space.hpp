@@ -107,7 +107,7 @@ private:
             return migrate_page(held, me, space, at, frame_mobility::fixed).error();
         }
         auto const& area = found->view(held);
-        auto* const object = static_cast<typename space_type::object_type*>(area.object);
+        auto* const object = page_cache_of<space_type>(area);
         if (object == nullptr) return errc::busy;
         return object->migrate(me, area.file_page_at(at), frame_mobility::fixed).error();
     }

@@ -268,8 +268,8 @@ public:
     }
 
     /// mprotect(2), and pkey_mprotect(2) with a `key`: mappings are split and joined as needed.
-    /// Errors: no_memory – a hole, or a mapping or a large leaf cannot be split; not_supported – a
-    /// mapping can never have such rights (Linux: EACCES); invalid_argument – no such key. Mappings
+    /// Errors: no_memory – a hole, or a mapping or a large leaf cannot be split; access_denied – a
+    /// mapping can never have such rights; invalid_argument – no such key. Mappings
     /// below the one that failed have the new rights, those above have not.
     constexpr result<void> mprotect(cpu_type& me, page_span span, protection wanted,
                                     std::optional<std::uint8_t> key = {}) {
@@ -331,15 +331,17 @@ public:
     /// madvise(MADV_DONTNEED): the pages go, mappings and guards stay. Errors: invalid_argument – a
     /// mapping whose pages must stay (discarded_part), those above it are left alone;
     /// no_memory – there was a hole (everything else is done), or a large leaf cannot be split.
-    constexpr result<void> dontneed(cpu_type& me, page_span span) {
+    constexpr result<void> dontneed(cpu_type& me, page_span span,
+                                    locked_pages locked = locked_pages::stay) {
         return under_shared_lock<result<void>>(
-            lock_, [&](auto const& held) { return dontneed_locked(held, me, span); });
+            lock_, [&](auto const& held) { return dontneed_locked(held, me, span, locked); });
     }
     template<WitnessOf<lock_type> W>
-    constexpr result<void> dontneed_locked(W const& held, cpu_type& me, page_span span) {
+    constexpr result<void> dontneed_locked(W const& held, cpu_type& me, page_span span,
+                                           locked_pages locked = locked_pages::stay) {
         if (auto const refused = admit(held, me); refused != errc::ok) return refused;
         auto const discard = [&](vma const& area, page_span part) -> result<void> {
-            auto const gone = discarded_part(area, part);
+            auto const gone = discarded_part(area, part, locked);
             if (!gone) return gone.error();
             auto const marks = is_anonymous(area)
                                    ? staying_marks{staying_mark::guard}
@@ -456,12 +458,10 @@ private:
     }
 
     /// Empty tables go as well, if all they serve is in the range: PT_RECLAIM.
-    constexpr result<void> drop_pages(cpu_type& me, page_span span,
-                                      staying_marks marks = {}) {
+    constexpr result<void> drop_pages(cpu_type& me, page_span span, staying_marks marks = {}) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
-        unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay, marks,
-                                           span};
+        unmapped_pages<address_space> gone{*this, me, large ? empty_tables::go : empty_tables::stay,
+                                           marks, span};
         return table_.unmap(me, span, gone, flush());
     }
 

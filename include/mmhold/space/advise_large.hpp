@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mmhold/lock/held.hpp>
+#include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -19,22 +20,17 @@ enum class advise_large : std::uint8_t {
 
 /// madvise(MADV_HUGEPAGE, MADV_NOHUGEPAGE) of `span`: marks its vmas; no page comes or goes.
 ///
-/// Mm lock: held exclusively. Errors: no_memory – a hole, everything else is marked (so does
-/// Linux), or a vma cannot be split, and nothing is; invalid_argument – not all user space, or
-/// through a page of hugetlb, and nothing is; lock_not_held.
+/// Mm lock: held exclusively. Errors: those of change_advised_flags.
 template<class Space>
 constexpr result<void> advise_large_folios_locked(
     held_exclusive<typename Space::lock_type> const& held, Space& space, page_span span,
     advise_large what) {
-    if (!held.guards(space.lock())) return errc::lock_not_held;
-    if (span.empty()) return {};
-    auto& layout = space.layout_for_change(held);
-    if (auto const ready = layout.prepare_flags(span); !ready) return ready;
-    auto const whole = layout.mapped_part(span) == span;
     auto const wanted = what == advise_large::wanted;
-    layout.change_flags(span, wanted ? vma_flag::large_refused : vma_flag::large_advised,
-                        wanted ? vma_flag::large_advised : vma_flag::large_refused);
-    return whole ? errc::ok : errc::no_memory;
+    auto const gone = wanted ? vma_flag::large_refused : vma_flag::large_advised;
+    auto const come = wanted ? vma_flag::large_advised : vma_flag::large_refused;
+    return change_advised_flags(held, space, span, [&](vma const& area) {
+        return result<vma_flags>{area.flags.without(gone).with(come)};
+    });
 }
 
 /// The same under a lock of its own. Also errc::interrupted and errc::again, as mmap.

@@ -85,7 +85,7 @@ public:
     using format = typename Space::format;
     using cpu_type = typename Space::cpu_type;
     using guard = typename Space::table_type::tree_type::guard;
-    using hugetlb_type = hugetlb_object<typename Space::machine>;
+    using hugetlb_type = hugetlb_object<Space>;
 
     constexpr entry_copier(cpu_type& me, Space& parent, Space& child) noexcept
         : me_{me}, parent_{parent}, child_{child}, may_have_pins_{parent.has_pinned()} {}
@@ -99,8 +99,7 @@ public:
     /// no_memory, not_supported (a leaf that cannot be split); some entries are copied then.
     constexpr result<void> copy(vma const& area, fault_source const* source) {
         keep_uffd_wp_ = source != nullptr;
-        auto const hugetlb = area.flags.has(vma_flag::hugetlb) && area.source != nullptr;
-        hugetlb_ = hugetlb ? static_cast<hugetlb_type*>(area.source) : nullptr;
+        hugetlb_ = hugetlb_object_of<Space>(area);
         auto const& tree = parent_.table().tree();
         auto const each = [&](guard& from, unsigned index, virt_addr at, page_entry const& entry) {
             return copy_entry(area, from, index, at, entry);
@@ -143,7 +142,7 @@ private:
         }
         if (what == missing::slot_reference) return errc::no_memory;
         auto const page = what == missing::hugetlb_page
-                              ? hugetlb_->take_private(&child_)
+                              ? hugetlb_->take_unpromised()
                               : child_.frames().allocate(frame_kind::anonymous);
         if (page) spare_ = *page;
         spare_pages_ = what == missing::hugetlb_page ? hugetlb_pages : 1;
@@ -202,8 +201,7 @@ private:
     }
     [[nodiscard]] constexpr bool is_objects_page(vma const& area,
                                                  page_entry const& entry) const noexcept {
-        auto const has_object = area.object != nullptr || hugetlb_ != nullptr;
-        if (!has_object || !entry.is_leaf() || !is_counted(entry)) return false;
+        if (area.object == nullptr || !entry.is_leaf() || !is_counted(entry)) return false;
         return parent_.frames().kind(entry.target) != frame_kind::anonymous;
     }
     [[nodiscard]] constexpr bool is_own_page(vma const& area,

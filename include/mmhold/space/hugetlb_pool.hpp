@@ -66,8 +66,8 @@ public:
     private:
         friend class hugetlb_pool;
         hugetlb_pool& pool_;
-        std::uint64_t folios_;
-        typename M::template plain<reservation*> next_{nullptr};  // guarded by the pool's lock
+        std::uint64_t folios_;                                    // guarded by the pool's lock
+        typename M::template plain<reservation*> next_{nullptr};  // and so is this
         bool valid_{false};
     };
 
@@ -129,6 +129,25 @@ public:
         return errc::no_memory;  // somebody looks at a free one: a lockless walk that is too late
     }
 
+    /// What was taken for a promise no longer counts for it: `folio` may be held on, by somebody
+    /// who was promised nothing.
+    constexpr void forget_promise(pfn folio) noexcept {
+        spin_guard const guard{lock_};
+        slot_of(folio).taken_for.set(nullptr);
+    }
+    /// If `from` was taken for `whose`, then `to` was, instead.
+    constexpr void pass_promise(reservation const& whose, pfn from, pfn to) noexcept {
+        spin_guard const guard{lock_};
+        if (slot_of(from).taken_for.get() != &whose) return;
+        slot_of(from).taken_for.set(nullptr);
+        slot_of(to).taken_for.set(&whose);
+    }
+    /// One folio less is promised, if any is.
+    constexpr void give_back_one(reservation& whose) noexcept {
+        spin_guard const guard{lock_};
+        if (whose.folios_ != 0) --whose.folios_;
+    }
+
     /// How the pool is doing.
     [[nodiscard]] constexpr hugetlb_statistics statistics() const noexcept {
         spin_guard const guard{lock_};
@@ -161,6 +180,12 @@ private:
     }
 
     // All of these: lock_ is held.
+    [[nodiscard]] constexpr slot& slot_of(pfn folio) noexcept {
+        std::size_t at = 0;
+        while (at < count_ && slots_[at].folio != folio) ++at;
+        M::expect(at < count_, "a folio of another pool");
+        return slots_[at];
+    }
     [[nodiscard]] constexpr bool is_free(std::size_t at) const noexcept {
         return frames_.ref_count(slots_[at].folio) == 1;
     }

@@ -109,16 +109,16 @@ public:
     };
 
     /// How the vma at the start of `span` is to be over its part of `span`, with rights `wanted`.
-    /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; not_supported –
-    /// the mapping can never have these rights (Linux: EACCES); invalid_argument – it would cut
-    /// through a page of hugetlb, or only a part of what is unsplittable would have them (measured
-    /// on 6.18, in this order).
+    /// Errors (mprotect(2)): no_memory – nothing is mapped there, or too many vmas; access_denied –
+    /// the mapping can never have these rights; invalid_argument – it would cut through a page of
+    /// hugetlb, or only a part of what is unsplittable would have them (measured on 6.18, in this
+    /// order).
     [[nodiscard]] constexpr result<rights_change> prepare_protect(
         page_span span, protection wanted, std::optional<std::uint8_t> pkey) {
         auto const index = map_.find(span.start());
         if (index == vma_map<M>::npos) return errc::no_memory;
         auto const& whole = map_[index];
-        if (!wanted.without(whole.may).empty()) return errc::not_supported;
+        if (!wanted.without(whole.may).empty()) return errc::access_denied;
         rights_change step{whole.cut_to(detail::common_pages(span, whole.span))};
         step.part.prot = wanted;
         step.part.pkey = pkey.value_or(whole.pkey);

@@ -65,7 +65,7 @@ constexpr result<page_behind_fault<Space>> find_page_behind(W const& held,
     page_behind_fault<Space> behind{leaf.target, nullptr, 0, frames.generation(leaf.target)};
     if (frames.kind(leaf.target) != frame_kind::anonymous) {
         auto const& area = found->view(held);
-        behind.object = static_cast<typename Space::object_type*>(area.object);
+        behind.object = page_cache_of<Space>(area);
         if (behind.object == nullptr) return errc::busy;
         behind.index = area.file_page_at(at);
     }

@@ -2,13 +2,15 @@
 #pragma once
 
 // object_link – what an address space and the objects it shows owe each other when mappings come
-// and go (object_mappings.hpp).
+// and go (mapped_object.hpp).
 //
 // A mapping comes   memory for the object's list is had first; shared memory of its own gets an
 //                   object → layout → the object is told.
 // A mapping goes    pages first → the object is told → layout; the last mapping of an object that
 //                   belongs to its mappings ends it.
 
+#include <mmhold/space/hugetlb_object.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_cache.hpp>
@@ -35,16 +37,17 @@ public:
     [[nodiscard]] static constexpr result<object_link> make(Space& space,
                                                             mmap_request const& request) {
         object_link link;
-        link.is_new_ = wants_own_object(request);
-        link.object_ = static_cast<object_type*>(request.object);
-        if (!link.is_new_ && link.object_ == nullptr) return link;
+        auto const wants_own = wants_own_object(request);
+        link.object_ = static_cast<mapped_object<Space>*>(request.object);
+        if (!wants_own && link.object_ == nullptr) return link;
         link.memory_.fill();
         if (link.memory_.empty()) return errc::no_memory;
-        if (!link.is_new_) return link;
-        link.object_ = machine::template create<object_type>(
+        if (!wants_own) return link;
+        link.own_ = machine::template create<object_type>(
             space.frames(), kind_of_own_object(request), request.pages.value << page_shift,
             dirty_tracking::off, object_owner::mappings);
-        if (link.object_ == nullptr) return errc::no_memory;
+        if (link.own_ == nullptr) return errc::no_memory;
+        link.object_ = link.own_;
         return link;
     }
 
@@ -52,7 +55,7 @@ public:
     [[nodiscard]] constexpr memory_object* object() const noexcept { return object_; }
     /// The mapping does not come about after all.
     constexpr void abandon() {
-        if (is_new_) machine::destroy(object_);
+        if (own_ != nullptr) machine::destroy(own_);
     }
     /// The mapping of `span` is in the layout; page `file_page` of the object is its first.
     constexpr void connect(Space& space, page_span span, std::uint64_t file_page) noexcept {
@@ -62,9 +65,9 @@ public:
     }
 
 private:
-    object_type* object_{nullptr};
+    mapped_object<Space>* object_{nullptr};
+    object_type* own_{nullptr};  // the same, if it is new
     mapping_stretch<Space> memory_{};
-    bool is_new_{false};
 };
 
 /// Nothing of `span` shows pages of an object any more, and the layout, still with its mappings in
@@ -75,12 +78,15 @@ constexpr void forget_objects(Space& space, vma_map<typename Space::machine> con
                               page_span span, mapping_stretch<Space>& memory) noexcept {
     for (auto index = map.find_at_or_above(span.start());
          index < map.size() && map[index].span.overlaps(span); ++index) {
-        auto* const object = static_cast<typename Space::object_type*>(map[index].object);
+        auto* const object = static_cast<mapped_object<Space>*>(map[index].object);
         if (object == nullptr) continue;
         auto const part = detail::common_pages(map[index].span, span);
         auto const was_last = object->forget_mapping(space, part, memory);
+        if (auto* const hugetlb = hugetlb_object_of<Space>(map[index])) {
+            hugetlb->give_back_unmapped(space);
+        }
         if (was_last && object->owner() == object_owner::mappings) {
-            Space::machine::destroy(object);
+            Space::machine::destroy(page_cache_of<Space>(map[index]));
         }
     }
 }

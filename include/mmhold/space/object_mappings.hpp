@@ -80,6 +80,7 @@ private:
         plain<Space*> space{nullptr};
         plain<page_span> span{page_span{}};
         plain<std::uint64_t> first{0};  // the object's page at the start of the span
+        plain<bool> deprived{false};
     };
     node* node_{nullptr};
 };
@@ -169,6 +170,36 @@ public:
         });
     }
 
+    /// Does `space` map page `index` of the object?
+    [[nodiscard]] constexpr bool maps(Space const& space, std::uint64_t index) const noexcept {
+        for (auto* at = first_.get(); at != nullptr; at = at->next.get()) {
+            auto const own = at->space.get() == &space;
+            if (own && !common_part(*at, {index, index + 1}).empty()) return true;
+        }
+        return false;
+    }
+
+    /// Takes private `page`, which is mapped by one leaf for the pages of `range`, from every space
+    /// but `owner`; who loses it is_deprived() from then on. The object's lock is held; no mm lock
+    /// is needed.
+    constexpr void deprive(cpu_type& me, page_range range, pfn page, Space const& owner) {
+        for (auto* at = first_.get(); at != nullptr; at = at->next.get()) {
+            auto const part = common_part(*at, range);
+            auto& space = *at->space.get();
+            if (part.empty() || &space == &owner) continue;
+            auto const lost = take_leaf(space, me, part.start(), page);
+            if (lost) at->deprived.set(true);
+        }
+    }
+    /// Has the mapping around `at` been deprived of a page?
+    [[nodiscard]] constexpr bool is_deprived(Space const& space, virt_addr where) const noexcept {
+        for (auto* at = first_.get(); at != nullptr; at = at->next.get()) {
+            auto const here = at->space.get() == &space && at->span.get().contains(where);
+            if (here && at->deprived.get()) return true;
+        }
+        return false;
+    }
+
 private:
     using node = typename stretch::node;
 
@@ -202,6 +233,7 @@ private:
             fresh->space.set(at.space.get());
             fresh->span.set(right);
             fresh->first.set(rights_first);
+            fresh->deprived.set(at.deprived.get());
             insert_behind(&at, *fresh);
         }
         return false;
@@ -210,14 +242,34 @@ private:
     template<class Body>
     constexpr void for_each_part(page_range range, Body&& body) {
         for (auto* at = first_.get(); at != nullptr; at = at->next.get()) {
-            auto const start = at->first.get();
-            auto const span = at->span.get();
-            auto const from = std::max(start, range.first);
-            auto const to = std::min(start + span.pages(), range.last);
-            if (from >= to) continue;
-            body(*at->space.get(),
-                 detail::pages_between(span.page(from - start), span.page(to - start)));
+            if (auto const part = common_part(*at, range); !part.empty()) {
+                body(*at->space.get(), part);
+            }
         }
+    }
+    /// Where the pages of `range` are in the mapping; empty: nowhere.
+    [[nodiscard]] static constexpr page_span common_part(node const& at,
+                                                         page_range range) noexcept {
+        auto const start = at.first.get();
+        auto const span = at.span.get();
+        auto const from = std::max(start, range.first);
+        auto const to = std::min(start + span.pages(), range.last);
+        if (from >= to) return {};
+        return detail::pages_between(span.page(from - start), span.page(to - start));
+    }
+
+    /// Removes the leaf at `at` if it maps `page`. True: it did.
+    static constexpr bool take_leaf(Space& space, cpu_type& me, virt_addr at, pfn page) {
+        auto entry = space.table().lock_leaf(me, at, 1, if_absent::fail);
+        auto const found = entry ? entry->read() : page_entry{};
+        if (!found.is_leaf() || found.target != page) return false;
+        auto const removed = entry->clear();
+        auto const pages = entry_pages<format>(1);
+        if (auto const leaf = page_span::from(at, page_count{pages})) space.flush()(*leaf);
+        auto const entrys_references = space.note_unmapped(removed, pages);
+        entry->unlock();
+        if (entrys_references) space.frames().put(page, pages);
+        return true;
     }
 
     /// One table's entries that map pages of the object itself, neither private copies nor anything

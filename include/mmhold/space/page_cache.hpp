@@ -35,6 +35,7 @@
 #include <mmhold/machine/task.hpp>
 #include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/mmap_request.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_index.hpp>
@@ -57,12 +58,6 @@ namespace mmhold {
 /// Must the first write to a clean page be announced by a fault (a file system with page_mkwrite or
 /// dirty accounting)?
 enum class dirty_tracking : std::uint8_t { off, on };
-
-/// Who ends an object.
-enum class object_owner : std::uint8_t {
-    host,      ///< whoever made it, when no vma names it any more
-    mappings,  ///< the last mapping that goes (shared anonymous memory)
-};
 
 /// How the descriptor was opened that a shared mapping is made with.
 enum class descriptor_rights : std::uint8_t { read_only, read_write };
@@ -95,20 +90,21 @@ concept PageSink = std::invocable<S&, std::uint64_t, std::span<std::byte const>>
 /// Any number of cpus at once. Functions that take a cpu must not be called with a page table lock
 /// held; no function needs a mm lock, and none sleeps. A cpu belongs to the domain of the spaces.
 template<class Space>
-class page_cache : public memory_object {
+class page_cache : public mapped_object<Space> {
+    using base = mapped_object<Space>;
+
 public:
     using space_type = Space;
     using machine = typename Space::machine;
     using pool_type = typename Space::pool_type;
     using cpu_type = typename Space::cpu_type;
-    using stretch = mapping_stretch<Space>;
+    using base::kind;
 
     /// An object of `bytes` bytes without pages. The frames come from `frames`, which outlives it.
-    constexpr page_cache(pool_type& frames, object_kind kind, std::uint64_t bytes,
+    constexpr page_cache(pool_type& frames, object_kind of, std::uint64_t bytes,
                          dirty_tracking tracking = dirty_tracking::off,
                          object_owner owner = object_owner::host) noexcept
-        : memory_object{kind}, frames_{frames}, size_{bytes}, tracking_{tracking}, owner_{owner} {
-        machine::name(&mappings_lock_, "mappings lock");
+        : base{of, owner}, frames_{frames}, size_{bytes}, tracking_{tracking} {
         machine::name(&pages_lock_, "pages lock");
     }
     /// The pages go. Precondition: nobody maps it.
@@ -117,7 +113,6 @@ public:
     [[nodiscard]] constexpr bool dirty_tracked() const noexcept {
         return tracking_ == dirty_tracking::on;
     }
-    [[nodiscard]] constexpr object_owner owner() const noexcept { return owner_; }
     [[nodiscard]] constexpr pool_type& frames() const noexcept { return frames_; }
     /// The size in bytes now.
     [[nodiscard]] constexpr std::uint64_t size() noexcept {
@@ -128,11 +123,6 @@ public:
     [[nodiscard]] constexpr std::uint64_t cached_pages() noexcept {
         spin_guard<machine> const held{pages_lock_};
         return pages_.size();
-    }
-    /// Does nobody map it?
-    [[nodiscard]] constexpr bool unmapped() noexcept {
-        spin_guard<machine> const held{mappings_lock_};
-        return mappings_.empty();
     }
 
     /// Who slows writers down; nullptr: nobody. Set before the object is mapped.
@@ -158,25 +148,11 @@ public:
         wanted.may = never_written ? prot::rx : prot::rwx;
         wanted.properties = vma_flags{}
                                 .with_if(shared && dirty_tracked(), vma_flag::dirty_tracked)
-                                .with_if(secret, vma_flags{vma_flag::secret, vma_flag::locked});
+                                .with_if(secret, vma_flags{vma_flag::secret, vma_flag::locked,
+                                                           vma_flag::dont_dump});
         wanted.object = this;
         wanted.file_page = first;
         return wanted;
-    }
-
-    /// For address_space: `space` maps it at `span`, from page `first` on. Its mm lock is held
-    /// exclusively. Precondition: `memory` is not empty.
-    constexpr void note_mapping(Space& space, page_span span, std::uint64_t first,
-                                stretch memory) noexcept {
-        spin_guard<machine> const held{mappings_lock_};
-        mappings_.add(space, span, first, std::move(memory));
-    }
-    /// For address_space: it has no entries at `span` any more, and no tables are freed yet. True:
-    /// nobody maps the object now.
-    constexpr bool forget_mapping(Space& space, page_span span, stretch& memory) noexcept {
-        spin_guard<machine> const held{mappings_lock_};
-        mappings_.cut(space, span, memory);
-        return mappings_.empty();
     }
 
     // ---- its pages ------------------------------------------------------------------------------
@@ -298,6 +274,18 @@ public:
         if (!me.valid()) return errc::no_memory;
         spin_guard<machine> const one_at_a_time{mappings_lock_};
         take_away(me, range, private_copies::stay);
+        return {};
+    }
+
+    /// The same for `count` bytes from byte `from` on: of a page that is hit in part, the part is
+    /// zero then, if the page is cached. Errors: no_memory; invalid_argument – no bytes.
+    constexpr result<void> punch(cpu_type& me, std::uint64_t from, std::uint64_t count) {
+        if (count == 0 || from + count < from) return errc::invalid_argument;
+        auto const end = from + count;
+        page_range const whole{pages_for(from), end >> page_shift};
+        if (auto const done = punch(me, whole); !done) return done;
+        zero(from, std::min(end, whole.first << page_shift));
+        zero(std::max(from, whole.last << page_shift), end);
         return {};
     }
 
@@ -453,12 +441,22 @@ protected:
     }
 
     constexpr void clear_behind_end() noexcept MMHOLD_REQUIRES(pages_lock_) {
-        auto const inside = static_cast<std::size_t>(size_.get() & (page_size - 1));
-        auto const page = pages_.find(size_.get() >> page_shift);
-        if (inside == 0 || !page) return;
-        auto const contents = frames_.bytes(*page);
-        if (!contents.empty()) std::ranges::fill(contents.subspan(inside), std::byte{0});
+        auto const inside = size_.get() & (page_size - 1);
+        if (inside != 0) clear(size_.get(), size_.get() - inside + page_size);
+    }
+    /// Bytes [from, to), which lie in one page, become zero if the page is there.
+    constexpr void clear(std::uint64_t from, std::uint64_t to) noexcept
+        MMHOLD_REQUIRES(pages_lock_) {
+        auto const page = pages_.find(from >> page_shift);
+        if (!page) return;
+        auto const inside = from & (page_size - 1);
+        zero_frames(frames_, *page, inside, inside + (to - from));
         frames_.mark_dirty(*page);
+    }
+    constexpr void zero(std::uint64_t from, std::uint64_t to) noexcept {
+        if (from >= to) return;
+        spin_guard<machine> const held{pages_lock_};
+        clear(from, to);
     }
 
     /// The next dirty page, clean from now on, with a reference.
@@ -474,17 +472,24 @@ protected:
         return std::nullopt;
     }
 
+    using base::mappings_;
+    using base::mappings_lock_;
+
     pool_type& frames_;
-    spin_lock<machine> mappings_lock_{};
-    object_mappings<Space> mappings_ MMHOLD_GUARDED_BY(mappings_lock_){};
     spin_lock<machine> pages_lock_{};
     typename machine::template plain<std::uint64_t> size_ MMHOLD_GUARDED_BY(pages_lock_);
     page_index<machine> pages_ MMHOLD_GUARDED_BY(pages_lock_){};
 
 private:
     dirty_tracking tracking_;
-    object_owner owner_;
     writer_brake<machine>* brake_{nullptr};
 };
+
+/// The page cache whose pages `area` shows; nullptr: none, or its object is of another kind.
+template<class Space>
+[[nodiscard]] constexpr typename Space::object_type* page_cache_of(vma const& area) noexcept {
+    auto const other = area.object == nullptr || area.object->kind() == object_kind::hugetlb;
+    return other ? nullptr : static_cast<typename Space::object_type*>(area.object);
+}
 
 }  // namespace mmhold

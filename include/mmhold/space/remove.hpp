@@ -3,6 +3,7 @@
 
 #include <mmhold/lock/held.hpp>
 #include <mmhold/space/advised_range.hpp>
+#include <mmhold/space/hugetlb_object.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/under_lock.hpp>
@@ -14,19 +15,19 @@
 namespace mmhold {
 
 /// May MADV_REMOVE punch a hole into what `area` shows? ok; invalid_argument – there is no file
-/// behind it, or it is locked; or its file has no object of the library's (Linux asks the file
-/// system); not_supported – not a shared mapping that may be written to (Linux: EACCES; what
-/// mprotect has taken away for now does not count). (Measured on 6.18.)
+/// behind it, or it is locked; access_denied – not a shared mapping that may be written to (what
+/// mprotect has taken away for now does not count); no_device – what is behind it is no object, but
+/// a driver's. (Measured on 6.18.)
 [[nodiscard]] constexpr errc check_remove(vma const& area) noexcept {
-    auto const has_file = area.has_file_pages() || area.flags.has(vma_flag::hugetlb);
-    if (area.flags.has(vma_flag::locked) || !has_file) return errc::invalid_argument;
+    if (area.flags.has(vma_flag::locked) || !area.has_file_pages()) return errc::invalid_argument;
     auto const shared = area.flags.has(vma_flag::shared) && area.may.has(protection_bit::write);
-    if (!shared) return errc::not_supported;
-    return area.object != nullptr ? errc::ok : errc::invalid_argument;
+    if (!shared) return errc::access_denied;
+    return area.object != nullptr ? errc::ok : errc::no_device;
 }
 
 /// madvise(MADV_REMOVE): the pages of the objects that are mapped in `span` go, for everybody
-/// (page_cache::punch); private copies and guards stay.
+/// (page_cache::punch, hugetlb_object::punch); private copies, but those of hugetlb, and guards
+/// stay.
 ///
 /// Mm lock: held shared or exclusively. (Linux gives it up for the time of the punch; no lock that
 /// the object takes comes before it.) Errors: check_remove(), and then mappings above are left
@@ -34,13 +35,15 @@ namespace mmhold {
 template<class Space, WitnessOf<typename Space::lock_type> W>
 constexpr result<void> remove_pages_locked(W const& held, typename Space::cpu_type& me,
                                            Space& space, page_span span) {
-    using object_type = page_cache<Space>;
     return for_each_advised(held, space, span, [&](vma const& area, page_span part) {
         if (auto const refused = check_remove(area); refused != errc::ok) {
             return result<void>{refused};
         }
         auto const first = area.file_page_at(part.start());
-        return static_cast<object_type&>(*area.object).punch(me, {first, first + part.pages()});
+        if (auto* const hugetlb = hugetlb_object_of<Space>(area)) {
+            return hugetlb->punch(me, first << page_shift, part.bytes());
+        }
+        return page_cache_of<Space>(area)->punch(me, {first, first + part.pages()});
     });
 }
 /// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().

@@ -54,6 +54,10 @@ enum class vma_flag : std::uint32_t {
     unsplittable = 1048576,     ///< vm_ops->may_split says no: changed as a whole or not at all
     driver_is_asked = 2097152,  ///< a get_unmapped_area of its driver's: mremap moves it alone
     driver_places = 4194304,    ///< ..., which refuses every place that is named (io_uring's)
+    dont_dump = 8388608,        ///< VM_DONTDUMP: no part of a core dump
+    reads_randomly = 16777216,  ///< VM_RAND_READ: no use in reading ahead
+    reads_in_order = 33554432,  ///< VM_SEQ_READ: much use
+    merges_equal = 67108864,    ///< VM_MERGEABLE: equal pages may become one
 };
 using vma_flags = flag_set<vma_flag>;
 
@@ -65,7 +69,7 @@ inline constexpr vma_flags all_userfault_flags{vma_flag::userfault_missing, vma_
 enum class mark_locked : std::uint8_t { no, yes };
 
 /// Which kind of object answers the faults of a vma.
-enum class source_kind : std::uint8_t { userfault, blocking, custom, hugetlb };
+enum class source_kind : std::uint8_t { userfault, blocking, custom };
 
 /// Base of what a vma may name to answer its faults instead of its kind's own handler. Outlives
 /// every vma that names it.
@@ -86,13 +90,14 @@ private:
 
 /// What kind of memory lies behind an object.
 enum class object_kind : std::uint8_t {
-    shmem,   ///< shared memory: zero at first, and nowhere else (memfd, shared anonymous)
-    secret,  ///< memfd_secret: as shmem, but only cpus may look at it
-    file,    ///< a file: its pages must be read in
+    shmem,    ///< shared memory: zero at first, and nowhere else (memfd, shared anonymous)
+    secret,   ///< memfd_secret: as shmem, but only cpus may look at it
+    file,     ///< a file: its pages must be read in
+    hugetlb,  ///< pages of 2 MiB (hugetlb_object), all others are page_cache
 };
 
-/// Base of what a mapping may show pages of: page_cache. Outlives every vma that names it – or ends
-/// with the last one, if it belongs to its mappings.
+/// Base of what a mapping may show pages of: page_cache, hugetlb_object. Outlives every vma that
+/// names it – or ends with the last one, if it belongs to its mappings.
 class memory_object {
 public:
     memory_object(memory_object const&) = delete;
@@ -238,12 +243,17 @@ inline constexpr std::uint64_t hugetlb_pages = 512;
     return (at.value >> page_shift) % hugetlb_pages == 0;
 }
 
+/// Are locked pages thrown away as well (MADV_DONTNEED_LOCKED)?
+enum class locked_pages : std::uint8_t { stay, go };
+
 /// What MADV_DONTNEED throws away of `part`, a part of `area`. Of hugetlb (measured on 6.18): whole
 /// pages, what is cut off at the end stays; the beginning must be one's. Error: invalid_argument –
 /// that, or it may not.
-[[nodiscard]] constexpr result<page_span> discarded_part(vma const& area, page_span part) noexcept {
+[[nodiscard]] constexpr result<page_span> discarded_part(
+    vma const& area, page_span part, locked_pages locked = locked_pages::stay) noexcept {
     if (!area.flags.has(vma_flag::hugetlb)) {
-        if (!can_be_discarded(area)) return errc::invalid_argument;
+        auto const go = locked == locked_pages::go && !area.flags.has(vma_flag::pfnmap);
+        if (!go && !can_be_discarded(area)) return errc::invalid_argument;
         return part;
     }
     if (!is_hugetlb_border(part.start())) return errc::invalid_argument;

@@ -14,13 +14,15 @@ namespace mmhold {
 /// one type.
 enum class errc : std::uint8_t {
     ok = 0,
-    interrupted = 4,   ///< EINTR: a fatal signal, or any signal where the caller asked for it
-    io = 5,            ///< EIO: nothing could be transferred (/proc/PID/mem, ptrace)
-    again = 11,        ///< EAGAIN: the first, killable taking of the mm lock was interrupted
-    no_memory = 12,    ///< ENOMEM: frames, page tables or bookkeeping memory are exhausted
-    bad_address = 14,  ///< EFAULT: no vma, access refused, or the fault ended in SIGBUS/SIGSEGV
-    busy = 16,         ///< EBUSY: the page is in use in a way that forbids the operation
-    exists = 17,       ///< EEXIST: the range or the page table entry is already in use
+    interrupted = 4,     ///< EINTR: a fatal signal, or any signal where the caller asked for it
+    io = 5,              ///< EIO: nothing could be transferred (/proc/PID/mem, ptrace)
+    again = 11,          ///< EAGAIN: the first, killable taking of the mm lock was interrupted
+    no_memory = 12,      ///< ENOMEM: frames, page tables or bookkeeping memory are exhausted
+    access_denied = 13,  ///< EACCES: the mapping can never have such rights
+    bad_address = 14,    ///< EFAULT: no vma, access refused, or the fault ended in SIGBUS/SIGSEGV
+    busy = 16,           ///< EBUSY: the page is in use in a way that forbids the operation
+    exists = 17,         ///< EEXIST: the range or the page table entry is already in use
+    no_device = 19,      ///< ENODEV: what is behind the mapping offers no such operation
     invalid_argument =
         22,  ///< EINVAL: a flag combination, alignment or length that no state could make legal
     not_supported = 95,     ///< EOPNOTSUPP: legal to ask, not offered by this mapping
@@ -42,9 +44,11 @@ enum class errc : std::uint8_t {
         case 5: return errc::io;
         case 11: return errc::again;
         case 12: return errc::no_memory;
+        case 13: return errc::access_denied;
         case 14: return errc::bad_address;
         case 16: return errc::busy;
         case 17: return errc::exists;
+        case 19: return errc::no_device;
         case 37: return errc::lock_not_held;
         case 75: return errc::overflow;
         case 95: return errc::not_supported;
@@ -62,9 +66,11 @@ enum class errc : std::uint8_t {
         case errc::io: return "EIO";
         case errc::again: return "EAGAIN";
         case errc::no_memory: return "ENOMEM";
+        case errc::access_denied: return "EACCES";
         case errc::bad_address: return "EFAULT";
         case errc::busy: return "EBUSY";
         case errc::exists: return "EEXIST";
+        case errc::no_device: return "ENODEV";
         case errc::invalid_argument: return "EINVAL";
         case errc::not_supported: return "EOPNOTSUPP";
         case errc::overflow: return "EOVERFLOW";
@@ -83,9 +89,11 @@ enum class errc : std::uint8_t {
         case errc::io: return "nothing could be transferred";
         case errc::again: return "interrupted before the mm lock was taken";
         case errc::no_memory: return "out of frames, page tables or bookkeeping memory";
+        case errc::access_denied: return "the mapping can never have such rights";
         case errc::bad_address: return "bad address: not mapped, or this access is not permitted";
         case errc::busy: return "in use in a way that forbids the operation";
         case errc::exists: return "already in use";
+        case errc::no_device: return "what is behind the mapping offers no such operation";
         case errc::invalid_argument: return "invalid argument";
         case errc::not_supported: return "not supported by this mapping";
         case errc::overflow: return "the range wraps around the end of the address space";

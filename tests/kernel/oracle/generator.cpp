@@ -48,9 +48,8 @@ bool generator::goes_with_the_others(memory of) const {
 
 /// May the script do this to what it has mapped so far? Not where the model is known to differ
 /// (deviations.cpp, which looks at each such case every time): rings and watched memory under
-/// mremap, hugetlb when ranges are let go. No hole is punched into hugetlb or a driver's pages by
-/// the library; and pages that a pager on another cpu has supplied are known to reclaim when that
-/// cpu finds the time.
+/// mremap, hugetlb when ranges are let go. And pages that a pager on another cpu has supplied are
+/// known to reclaim when that cpu finds the time.
 bool generator::goes_with_the_mappings(op what) const {
     auto const any_of = [this](auto test) {
         for (std::size_t i = 0; i < memories; ++i) {
@@ -63,8 +62,6 @@ bool generator::goes_with_the_mappings(op what) const {
         case op::page_out: return !any_of(has_faults);
         case op::remap: return !has_ring && !any_of(has_faults);
         case op::unregister: return !any_of(is_large);
-        case op::remove:
-            return !has_ring && !any_of(is_large) && !has_[static_cast<std::size_t>(memory::perf)];
         default: return true;
     }
 }
@@ -110,6 +107,12 @@ step generator::change() {
         one.bytes = some_length();
     } else if (what == op::truncate) {
         one.to_bytes = below(6) * page_bytes + (one_in(2) ? 0 : below(page_bytes));
+        if (large_ && one_in(2)) one.to_bytes = below(3) * large_bytes;
+    } else if (what == op::advise) {
+        // All but those with a step of their own, and some that nobody knows.
+        constexpr std::array<unsigned, 20> numbers{0,  1,  2,  3,  12, 13, 14, 15, 16, 17,
+                                                   20, 20, 20, 20, 24, 24, 24, 26, 5,  104};
+        one.how = numbers[below(numbers.size())];
     }
     add_target(one);
     return one;

@@ -18,9 +18,15 @@ trap why(world& host, std::uint64_t number) {
 }
 
 constexpr std::array every_advice{
-    advice::dont_need,     advice::free,           advice::remove,        advice::dont_fork,
-    advice::do_fork,       advice::wipe_on_fork,   advice::keep_on_fork,  advice::page_out,
-    advice::populate_read, advice::populate_write, advice::guard_install, advice::guard_remove};
+    advice::normal,           advice::random,        advice::sequential,
+    advice::will_need,        advice::dont_need,     advice::free,
+    advice::remove,           advice::dont_fork,     advice::do_fork,
+    advice::mergeable,        advice::unmergeable,   advice::huge_page,
+    advice::no_huge_page,     advice::dont_dump,     advice::do_dump,
+    advice::wipe_on_fork,     advice::keep_on_fork,  advice::cold,
+    advice::page_out,         advice::populate_read, advice::populate_write,
+    advice::dont_need_locked, advice::collapse,      advice::guard_install,
+    advice::guard_remove};
 
 /// A stack that grows, a guard in it, a page that is forgotten and one that fork leaves out.
 constexpr bool works_in_constant_evaluation() {
@@ -100,6 +106,41 @@ TEST_CASE("madvise: each advice does what it names", "[callers]") {
     CHECK(advise(host, 6, page_size, advice::remove) == errc::ok);
     CHECK(host.entry(6).none());
     CHECK(advise(host, 5, page_size, advice::remove) == errc::invalid_argument);
+    CHECK(advise(host, 5, page_size, advice::collapse) == errc::invalid_argument);
+}
+
+TEST_CASE("madvise: locked pages go only if they are meant to", "[callers]") {
+    world host;
+    CHECK(host.mm.set_locked(host.me, world::span(0, 1), mark_locked::yes));
+    CHECK(advise(host, 0, page_size, advice::dont_need) == errc::invalid_argument);
+    CHECK(advise(host, 0, page_size, advice::cold) == errc::invalid_argument);
+    CHECK(host.first_byte(0) == 'a');
+    CHECK(advise(host, 0, page_size, advice::dont_need_locked) == errc::ok);
+    CHECK(host.entry(0).none());
+}
+
+TEST_CASE("madvise: some advice only marks the mappings", "[callers]") {
+    world host;
+    auto const flags = [&](std::uint64_t number) {
+        auto const held = host.hold();
+        return host.mm.find(world::page(number), held)->view(held).flags;
+    };
+    auto const tell = [&](advice what) { return advise(host, 5, page_size, what); };
+    CHECK(tell(advice::random) == errc::ok);
+    CHECK(flags(5) == vma_flags{vma_flag::reads_randomly});
+    CHECK(tell(advice::sequential) == errc::ok);
+    CHECK(tell(advice::dont_dump) == errc::ok);
+    CHECK(tell(advice::mergeable) == errc::ok);
+    CHECK(tell(advice::no_huge_page) == errc::ok);
+    CHECK(flags(5) == vma_flags{vma_flag::reads_in_order, vma_flag::dont_dump,
+                                vma_flag::merges_equal, vma_flag::large_refused});
+    CHECK(tell(advice::huge_page) == errc::ok);
+    CHECK(tell(advice::normal) == errc::ok);
+    CHECK(tell(advice::do_dump) == errc::ok);
+    CHECK(tell(advice::unmergeable) == errc::ok);
+    CHECK(flags(5) == vma_flags{vma_flag::large_advised});
+    CHECK(tell(advice::will_need) == errc::ok);
+    CHECK(host.entry(5).none());
 }
 
 TEST_CASE("madvise: advice for fork marks the mappings", "[callers]") {

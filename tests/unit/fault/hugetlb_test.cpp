@@ -2,11 +2,11 @@
 #include "support/catch.hpp"
 #include <mmhold/fault/hugetlb.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
-
-#include <array>
-#include <optional>
+#include <mmhold/space/remove.hpp>
 
 #include "unit/space/family_world.hpp"
+#include <array>
+#include <optional>
 
 using namespace mmhold;
 using namespace mmhold_test;
@@ -15,7 +15,7 @@ namespace {
 
 /// A family whose parent maps two pages of hugetlb from a pool of four.
 struct hugetlb_world : family_world {
-    using object_type = hugetlb_object<machine>;
+    using object_type = hugetlb_object<space_type>;
     hugetlb_pool<machine> pool;
     std::optional<object_type> object{};
 
@@ -95,6 +95,79 @@ TEST_CASE("no page left: SIGBUS, but not for who was promised one", "[hugetlb]")
     CHECK(w.touch(w.child, w.page(0), access::write) == errc::bad_address);
     CHECK(w.touch(w.child, w.page(512), access::read) == errc::bad_address);
     CHECK(w.writes(512) == errc::ok);
+}
+
+TEST_CASE("no page left: the owner of the promise takes its page from the child", "[hugetlb]") {
+    hugetlb_world w{{}, hugetlb_reserve::all, 3};
+    std::optional<hugetlb_world::object_type> hoard{std::in_place, w.pool, 1U};
+    w.store(w.parent, w.page(0), 7);
+    w.store(w.parent, w.page(512), 8);
+    REQUIRE(w.forks());
+    auto const page = w.leaf(0).target;
+    w.store(w.parent, w.page(0), 9);
+    CHECK(w.leaf(0).target == page);
+    CHECK(w.leaf(0).writable);
+    CHECK(w.entry(w.child, w.page(0)).none());
+    CHECK(w.load(w.child, w.page(512)) == 8);  // this one it still has
+    CHECK(w.touch(w.child, w.page(512), access::write) == errc::bad_address);
+    hoard.reset();
+    // Zeroes would be taken for what was lost: no page any more, though there is one.
+    CHECK(w.touch(w.child, w.page(0), access::read) == errc::bad_address);
+    REQUIRE(fork(w.me, w.child, w.grandchild));
+    CHECK(w.touch(w.grandchild, w.page(0), access::read) == errc::ok);  // a mapping of its own
+}
+
+TEST_CASE("the owner's copy takes what nobody was promised, and keeps the promise", "[hugetlb]") {
+    hugetlb_world w{{}, hugetlb_reserve::all, 3};
+    CHECK(w.writes(0) == errc::ok);
+    REQUIRE(w.forks());
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 2, 1});
+    CHECK(w.writes(0) == errc::ok);
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 1, 1});
+    CHECK(w.touch(w.child, w.page(0), access::write) == errc::ok);  // alone with the old one
+    w.child.exit(w.me);
+    CHECK(w.pool.statistics() == hugetlb_statistics{3, 2, 1});
+    CHECK(w.writes(512) == errc::ok);
+}
+
+TEST_CASE("hugetlb behind the end is SIGBUS, and what grows back is zero", "[hugetlb]") {
+    for (auto const how : {mmap_flags{}, mmap_flags{mmap_flag::shared}}) {
+        hugetlb_world w{how};
+        w.store(w.parent, w.page(0), 7);
+        w.store(w.parent, w.page(512), 8);
+        CHECK(w.object->resize(w.me, hugetlb_bytes));
+        CHECK(w.leaf(0).is_leaf());
+        CHECK(w.leaf(512).none());
+        CHECK(w.reads(512) == errc::bad_address);
+        CHECK(w.writes(512) == errc::bad_address);
+        CHECK(w.object->resize(w.me, 2 * hugetlb_bytes));
+        CHECK(w.load(w.parent, w.page(512)) == 0);
+        CHECK(w.load(w.parent, w.page(0)) == 7);
+    }
+}
+
+TEST_CASE("a hole in hugetlb takes private copies as well", "[hugetlb]") {
+    hugetlb_world w;
+    w.store(w.parent, w.page(0), 7);
+    CHECK(w.object->punch(w.me, 0, hugetlb_bytes - 1));
+    CHECK(w.load(w.parent, w.page(0)) == 7);
+    CHECK(w.object->punch(w.me, 0, hugetlb_bytes));
+    CHECK(w.leaf(0).none());
+    CHECK(w.load(w.parent, w.page(0)) == 0);
+}
+
+TEST_CASE("MADV_REMOVE of shared hugetlb punches, whatever mprotect has taken away", "[hugetlb]") {
+    hugetlb_world w{mmap_flag::shared};
+    w.store(w.parent, w.page(0), 7);
+    w.store(w.parent, w.page(512), 8);
+    REQUIRE(w.parent.mprotect(w.me, w.span(0, 512), prot::r));
+    CHECK(remove_pages(w.me, w.parent, w.span(0, 512)));
+    CHECK(w.leaf(0).none());
+    CHECK(w.load(w.parent, w.page(0)) == 0);
+    CHECK(remove_pages(w.me, w.parent, w.span(513, 511)));
+    CHECK(w.load(w.parent, w.page(512)) == 8);
+    hugetlb_world own;
+    CHECK(remove_pages(own.me, own.parent, own.span(0, 512)).error() == errc::access_denied);
 }
 
 TEST_CASE("without a reservation the pool decides at the first touch", "[hugetlb]") {

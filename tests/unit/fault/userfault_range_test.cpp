@@ -49,14 +49,12 @@ TEST_CASE("hugetlb is let go though it was never registered, from where it can b
           "[fault][userfault]") {
     fault_world world;
     toy_source mine;
-    toy_source object{mm::source_kind::hugetlb};
     auto const large = mm::hugetlb_pages;
     REQUIRE(mm::is_hugetlb_border(world.page(large)));
     world.map(large - 2, 2);
     world.map({.hint = world.page(large),
                .pages = {large},
-               .properties = mm::vma_flag::hugetlb,
-               .source = &object});
+               .properties = mm::vma_flag::hugetlb});
     auto const held = world.hold();
     auto const may_unregister = [&](std::uint64_t first, std::uint64_t count) {
         return mm::check_registered_range(world.space, held, world.span(first, count), mine)

@@ -2,7 +2,6 @@
 #include <mmhold/space/page_cache.hpp>
 
 #include "unit/space/object_world.hpp"
-
 #include <map>
 
 using namespace mmhold_test;
@@ -30,7 +29,7 @@ TEST_CASE("the kinds of object, as a mapping shows them", "[space][page_cache]")
     object_world secret{object_kind::secret};
     auto const hidden = secret.object.request(0, page_count{1}, prot::rw, {});
     CHECK(hidden.flags.has(mmap_flag::shared));
-    CHECK(hidden.properties == vma_flags{vma_flag::secret, vma_flag::locked});
+    CHECK(hidden.properties == vma_flags{vma_flag::secret, vma_flag::locked, vma_flag::dont_dump});
 }
 
 TEST_CASE("find: behind the end, a hole, a page with a reference", "[space][page_cache]") {
@@ -236,8 +235,8 @@ TEST_CASE("an object knows who maps it, and its pages survive unmapping", "[spac
 TEST_CASE("shared anonymous memory: its own object, which ends with the last mapping",
           "[space][page_cache]") {
     object_world world;
-    auto const start = *world.one.mmap(
-        world.me, {.pages = page_count{4}, .flags = mmap_flag::shared});
+    auto const start =
+        *world.one.mmap(world.me, {.pages = page_count{4}, .flags = mmap_flag::shared});
     memory_object* object = nullptr;
     {
         auto const held = held_shared<object_config::lock>::acquire(world.one.lock());
@@ -263,9 +262,8 @@ TEST_CASE("shared anonymous memory: its own object, which ends with the last map
 TEST_CASE("mapping over an object's pages tells the object", "[space][page_cache]") {
     object_world world;
     world.map(world.one, 0, 0, 8);
-    REQUIRE(world.one.mmap(world.me, {.hint = world.at(0),
-                                      .pages = page_count{8},
-                                      .flags = mmap_flag::fixed}));
+    REQUIRE(world.one.mmap(
+        world.me, {.hint = world.at(0), .pages = page_count{8}, .flags = mmap_flag::fixed}));
     CHECK(world.object.unmapped());
 }
 
@@ -300,4 +298,30 @@ TEST_CASE("migrate: the page goes to another frame, and those who map it find th
     CHECK(world.object.migrate(world.me, 3).error() == errc::again);
     CHECK(world.object.migrate(world.me, 8).error() == errc::bad_address);
     CHECK(world.object.cached_pages() == 1);
+}
+
+TEST_CASE("a hole that hits pages in part makes the parts zero", "[object]") {
+    object_world w;
+    w.map(w.one, 0, 0, 8);
+    auto const byte = [&](std::uint64_t at) -> std::byte& {
+        auto const page = *w.object.find_or_add_zeroed(at / page_size);
+        w.frames.put(page);
+        return w.frames.bytes(page)[at % page_size];
+    };
+    for (auto const at : {page_size + 9, page_size + 10, 3 * page_size + 4, 3 * page_size + 5}) {
+        byte(at) = std::byte{1};
+    }
+    auto const second = *w.object.find_or_add_zeroed(2);
+    w.frames.put(second);
+    CHECK(w.object.punch(w.me, page_size + 10, 0).error() == errc::invalid_argument);
+    CHECK(w.object.punch(w.me, page_size + 10, 2 * page_size - 5).has_value());
+    CHECK(w.object.find(2).error() == errc::again);
+    CHECK(byte(page_size + 9) == std::byte{1});
+    CHECK(byte(page_size + 10) == std::byte{0});
+    CHECK(byte(3 * page_size + 4) == std::byte{0});
+    CHECK(byte(3 * page_size + 5) == std::byte{1});
+    CHECK(w.object.punch(w.me, page_size + 9, 1).has_value());  // inside one page
+    CHECK(byte(page_size + 9) == std::byte{0});
+    CHECK(w.object.punch(w.me, 5 * page_size + 1, 7).has_value());  // nothing is there
+    CHECK(w.object.find(5).error() == errc::again);
 }

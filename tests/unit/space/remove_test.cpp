@@ -46,11 +46,11 @@ TEST_CASE("remove: who may not, and holes") {
     removing w;
     w.map(20, 1);
     CHECK(w.remove(20, 1) == errc::invalid_argument);
-    CHECK(w.remove(8, 1) == errc::not_supported);
+    CHECK(w.remove(8, 1) == errc::access_denied);
     auto const reading = w.object.request(0, page_count{1}, prot::r, mmap_flag::shared,
                                           descriptor_rights::read_only);
     w.map(21, 1, reading);
-    CHECK(w.remove(21, 1) == errc::not_supported);
+    CHECK(w.remove(21, 1) == errc::access_denied);
     REQUIRE(w.parent.mprotect(w.me, w.span(0, 4), prot::r));
     CHECK(w.remove(3, 2) == errc::no_memory);
     CHECK(w.load(w.parent, w.page(3)) == 0);

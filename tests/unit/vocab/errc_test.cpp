@@ -15,7 +15,7 @@ constexpr errc all[] = {errc::ok,        errc::interrupted,      errc::io,  errc
                         errc::no_memory, errc::bad_address,      errc::busy,
                         errc::exists,    errc::invalid_argument, errc::not_supported,
                         errc::overflow,  errc::remote_io,        errc::hardware_poison,
-                        errc::lock_not_held};
+                        errc::lock_not_held, errc::access_denied, errc::no_device};
 
 }  // namespace
 
@@ -25,7 +25,9 @@ TEST_CASE("1.2 every errc is the errno of its name") {
     CHECK(to_errno(errc::io) == EIO);
     CHECK(to_errno(errc::again) == EAGAIN);
     CHECK(to_errno(errc::no_memory) == ENOMEM);
+    CHECK(to_errno(errc::access_denied) == EACCES);
     CHECK(to_errno(errc::bad_address) == EFAULT);
+    CHECK(to_errno(errc::no_device) == ENODEV);
     CHECK(to_errno(errc::busy) == EBUSY);
     CHECK(to_errno(errc::exists) == EEXIST);
     CHECK(to_errno(errc::invalid_argument) == EINVAL);
