@@ -104,6 +104,7 @@ private:
         auto const shared = site.area->flags.has(vma_flag::shared);
         auto const known = shared ? std::optional<pfn>{} : object.find(index);
         if (!shared && !(known && !site.write())) {
+            space_.note_own_pages(site.at);
             auto const own = object.take_private(&space_);
             if (own && known) copy_bytes(*known, *own);
             return own;
@@ -140,6 +141,7 @@ private:
         auto& frames = space_.frames();
         frames.get(old.target);  // it stays what it is while the table is unlocked
         entry.unlock();
+        space_.note_own_pages(site.at);
         auto const fresh = object.take_private(&space_);
         if (fresh) {
             copy_bytes(old.target, *fresh);

@@ -192,6 +192,9 @@ public:
         (void)looked_at(held);
         return layout_;
     }
+    /// For who is about to map a page of its own in the mapping at `at`, if any: see page_family.
+    /// The mm lock is held, shared or exclusively.
+    constexpr void note_own_pages(virt_addr at) noexcept { layout_.note_own_pages(at); }
     /// How many mappings there are.
     template<WitnessOf<lock_type> W>
     [[nodiscard]] constexpr std::size_t vma_count(W const& held) const noexcept {
@@ -246,7 +249,7 @@ public:
         }
         auto area = make_vma(request, *span);
         area.object = link->object();
-        layout_.add(area);
+        layout_.add(area, request.origin);
         link->connect(*this, *span, area.file_page);
         notify<machine>(observer(), event_kind::mapped, me.id(), span->start().value,
                         span->pages());
@@ -456,12 +459,10 @@ private:
     }
 
     /// Empty tables go as well, if all they serve is in the range: PT_RECLAIM.
-    constexpr result<void> drop_pages(cpu_type& me, page_span span,
-                                      staying_marks marks = {}) {
+    constexpr result<void> drop_pages(cpu_type& me, page_span span, staying_marks marks = {}) {
         auto const large = format::levels > 1 && span.pages() >= entry_pages<format>(1);
-        unmapped_pages<address_space> gone{*this, me,
-                                           large ? empty_tables::go : empty_tables::stay, marks,
-                                           span};
+        unmapped_pages<address_space> gone{*this, me, large ? empty_tables::go : empty_tables::stay,
+                                           marks, span};
         return table_.unmap(me, span, gone, flush());
     }
 
