@@ -46,11 +46,9 @@ bool generator::goes_with_the_others(memory of) const {
     return of != memory::stack || !has_[static_cast<std::size_t>(memory::ring)];
 }
 
-/// May the script do this to what it has mapped so far? Not where the model is known to differ
-/// (deviations.cpp, which looks at each such case every time): rings and watched memory under
-/// mremap, hugetlb when ranges are let go. No hole is punched into hugetlb or a driver's pages by
-/// the library; and pages that a pager on another cpu has supplied are known to reclaim when that
-/// cpu finds the time.
+/// May the script do this to what it has mapped so far? No hole is punched into hugetlb or a
+/// driver's pages by the library; and pages that a pager on another cpu has supplied are known to
+/// reclaim when that cpu finds the time.
 bool generator::goes_with_the_mappings(op what) const {
     auto const any_of = [this](auto test) {
         for (std::size_t i = 0; i < memories; ++i) {
@@ -58,15 +56,10 @@ bool generator::goes_with_the_mappings(op what) const {
         }
         return false;
     };
-    auto const has_ring = has_[static_cast<std::size_t>(memory::ring)];
-    switch (what) {
-        case op::page_out: return !any_of(has_faults);
-        case op::remap: return !has_ring && !any_of(has_faults);
-        case op::unregister: return !any_of(is_large);
-        case op::remove:
-            return !has_ring && !any_of(is_large) && !has_[static_cast<std::size_t>(memory::perf)];
-        default: return true;
-    }
+    if (what == op::page_out) return !any_of(has_faults);
+    if (what != op::remove) return true;
+    return !any_of(
+        [](memory of) { return is_large(of) || of == memory::ring || of == memory::perf; });
 }
 
 step generator::mapping() {
