@@ -130,9 +130,12 @@ template<class L>
 class vma_ref;       // vma.hpp
 class fault_source;  // vma.hpp
 class memory_object;  // vma.hpp
+enum class family_origin : std::uint8_t;  // page_family.hpp
+class page_family;                        // page_family.hpp
 template<Machine M>
-class vma_map;        // vma_map.hpp
-struct mmap_request;  // mmap_request.hpp
+class vma_map;                             // vma_map.hpp
+enum class mapping_origin : std::uint8_t;  // mmap_request.hpp
+struct mmap_request;                       // mmap_request.hpp
 template<Machine M>
 class layout;  // layout.hpp
 template<Machine M>

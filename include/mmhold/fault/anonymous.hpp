@@ -70,6 +70,7 @@ private:
     }
 
     constexpr result<void> fill_with_fresh_page(fault_site const& site, cpu_type& me) {
+        if (!site.area->flags.has(vma_flag::shared)) space_.note_own_pages(site.at);
         auto const page = allocate_page_for(space_, *site.area);
         if (!page) return page.error();
         // A write that FORCE has smuggled past a read-only vma gets a clean, read-only page.

@@ -28,6 +28,7 @@
 #include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/copy_frame.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/page_family.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/unmapped_pages.hpp>
@@ -80,8 +81,8 @@ private:
         if (!entry.is_leaf() || entry.uffd_wp || entry.special) return errc::invalid_argument;
         if (!frames.contains(entry.target)) return errc::invalid_argument;
         if (frames.kind(entry.target) != frame_kind::anonymous) return errc::invalid_argument;
-        auto const held = frames.look_after_clear(entry.target).references !=
-                          frames.map_count(entry.target);
+        auto const held =
+            frames.look_after_clear(entry.target).references != frames.map_count(entry.target);
         return held ? errc::again : errc::ok;
     }
 
@@ -107,12 +108,12 @@ public:
     constexpr collapser(Space& space, cpu_type& me) noexcept
         : space_{space}, me_{me}, large_{space}, swap_in_{space} {}
 
-    /// One vma's share, `part`: what the call answers for it.
-    constexpr errc collapse_in(vma const& area, page_span part) {
+    /// One vma's share, `part`: what the call answers for it. Linux wants an anon_vma there.
+    constexpr errc collapse_in(vma const& area, page_family pages, page_span part) {
         auto const around = large::around(part.start());
         auto const first = around.start() == part.start() ? around.start() : around.end();
         auto const last = large::around(part.end()).start();
-        if (!has_room(area) || last < first || !has_been_used(area)) return errc::invalid_argument;
+        if (!has_room(area) || last < first || !pages.exists()) return errc::invalid_argument;
         auto answer = errc::ok;
         for (auto at = first; at < last; at = at.plus_pages(large::pages)) {
             auto const done = collapse_at(area, at);
@@ -130,18 +131,6 @@ private:
         }
         auto const last = virt_addr{area.span.end().value - large::pages * page_size};
         return large::around(last).start() >= area.span.start();
-    }
-
-    /// Has it pages of its own, or large ones? Linux wants an anon_vma, which the first of them
-    /// brings, and which stays when they are gone.
-    [[nodiscard]] constexpr bool has_been_used(vma const& area) {
-        auto found = false;
-        auto const look = [&](virt_addr, page_entry const& entry, unsigned at_level) {
-            found = at_level != 0 || !entry.special;
-            return found ? onward::stop : onward::next;
-        };
-        (void)space_.table().visit(me_, area.span, look);
-        return found;
     }
 
     constexpr errc collapse_at(vma const& area, virt_addr at) {
@@ -192,14 +181,16 @@ private:
 /// or there was a hole in the mappings: everything else is done. After an error the ranges in front
 /// of the one that failed, and of those behind it the ones that could, are large. lock_not_held.
 template<class Space>
-constexpr result<void> collapse_large_locked(
-    held_exclusive<typename Space::lock_type> const& held, typename Space::cpu_type& me,
-    Space& space, page_span span) {
+constexpr result<void> collapse_large_locked(held_exclusive<typename Space::lock_type> const& held,
+                                             typename Space::cpu_type& me, Space& space,
+                                             page_span span) {
     if (!held.guards(space.lock())) return errc::lock_not_held;
     if (!space.valid() || !me.valid()) return errc::no_memory;
     detail::collapser<Space> collapser{space, me};
+    auto const& layout = space.layout_for_change(held);
     return for_each_advised(held, space, span, [&](vma const& area, page_span part) {
-        return result<void>{collapser.collapse_in(area, part)};
+        auto const pages = layout.family_at(part.start());
+        return result<void>{collapser.collapse_in(area, pages, part)};
     });
 }
 

@@ -53,8 +53,7 @@ public:
     using cpu_type = typename Space::cpu_type;
     using guard = typename Space::table_type::guard;
 
-    constexpr explicit copy_on_write(Space& space) noexcept
-        : space_{space}, large_folio_{space} {}
+    constexpr explicit copy_on_write(Space& space) noexcept : space_{space}, large_folio_{space} {}
 
     /// Answers a write or unshare fault at `site` on the leaf that `entry` has locked and that is
     /// not writable. Mm lock: held shared. Success: the access is permitted now, or worth another
@@ -64,7 +63,9 @@ public:
                                                  guard entry) {
         auto const leaf = entry.read();
         auto const page = page_under(site.page(), leaf, entry.level());
-        switch (judge(site, entry, leaf, page)) {
+        auto const what = judge(site, entry, leaf, page);
+        if (what == verdict::copy) space_.note_own_pages(site.at);
+        switch (what) {
             case verdict::reuse: return reuse(site, entry, leaf, page);
             case verdict::copy: return copy(site, me, std::move(entry), leaf);
             case verdict::split_first: return split(site, me, std::move(entry));

@@ -113,6 +113,7 @@ private:
                                cpu_type& me) {
         auto& object = object_of(site);
         auto const index = site.area->file_page_at(site.page());
+        if (site.write() && !shared(site)) space_.note_own_pages(site.at);
         auto waited = false;
         for (;;) {
             auto const page = get_page(object, index);

@@ -125,6 +125,7 @@ private:
             return known;
         }
         if (!known && known.error() != errc::again) return known;
+        space_.note_own_pages(site.at);
         auto const own = object.take_private(space_, index);
         if (own && known) copy_bytes(*known, *own);
         if (known) frames.put(*known);
@@ -158,6 +159,7 @@ private:
         auto& frames = space_.frames();
         frames.get(old.target);  // it stays what it is while the table is unlocked
         entry.unlock();
+        space_.note_own_pages(site.at);
         auto const index = index_of(site);
         auto const of_object = frames.kind(old.target) != frame_kind::anonymous;
         auto const fresh =

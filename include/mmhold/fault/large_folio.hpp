@@ -57,6 +57,7 @@ public:
         auto const inside =
             site.area->span.start() <= range.start() && range.end() <= site.area->span.end();
         if (!inside || !is_free(me, site.at)) return false;
+        space_.note_own_pages(site.at);  // large zeroes are enough
         auto const leaf = site.write() ? fresh_leaf(site) : zero_leaf(site);
         if (!leaf) return false;
         auto entry = space_.table().lock_leaf(me, site.page(), level, if_absent::create);

@@ -151,6 +151,7 @@ private:
 
     /// The first write to a private mapping: a page of its own with the same contents.
     constexpr result<void> install_copy(fault_site const& site, special_page what, cpu_type& me) {
+        space_.note_own_pages(site.at);
         if (what.how == special_page::backing::number) return errc::bad_address;
         auto const copy = allocate_copy_of(space_.frames(), what.page);
         if (!copy) return copy.error();

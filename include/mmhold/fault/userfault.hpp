@@ -351,6 +351,8 @@ private:
     constexpr outcome answer_missing(fault_site const& site, lock_authority<lock_type>& authority,
                                      cpu_type& me) {
         auto const& area = *site.area;
+        // Before anybody is asked.
+        if (site.write() && !area.flags.has(vma_flag::shared)) space_.note_own_pages(site.at);
         if (area.object == nullptr) {
             if (asks_for_missing(area)) return ask_pager(site, {}, authority, me);
             return unless_protected(anonymous<Space>{space_}.answer(site, me), site, authority, me);

@@ -187,6 +187,7 @@ constexpr userfault_filled move_userfault_pages(Space& space, Witness const& hel
     auto const out_of = space.find(from.start(), held);
     if (!into || !out_of) return {0, errc::not_supported};
     auto const& target = into->view(held);
+    if (!target.flags.has(vma_flag::shared)) space.note_own_pages(at);
     auto const& origin = out_of->view(held);
     auto const inside = to->end() <= target.span.end() && from.end() <= origin.span.end();
     auto const refused = detail::check_move(origin, target, source);

@@ -192,6 +192,9 @@ public:
         (void)looked_at(held);
         return layout_;
     }
+    /// For who is about to map a page of its own in the mapping at `at`, if any: see page_family.
+    /// The mm lock is held, shared or exclusively.
+    constexpr void note_own_pages(virt_addr at) noexcept { layout_.note_own_pages(at); }
     /// How many mappings there are.
     template<WitnessOf<lock_type> W>
     [[nodiscard]] constexpr std::size_t vma_count(W const& held) const noexcept {
@@ -246,7 +249,7 @@ public:
         }
         auto area = make_vma(request, *span);
         area.object = link->object();
-        layout_.add(area);
+        layout_.add(area, request.origin);
         link->connect(*this, *span, area.file_page);
         notify<machine>(observer(), event_kind::mapped, me.id(), span->start().value,
                         span->pages());

@@ -99,10 +99,12 @@ template<class Space, WitnessOf<typename Space::lock_type> W>
 constexpr result<void> guard_install_locked(W const& held, typename Space::cpu_type& me,
                                             Space& space, page_span span) {
     detail::guard_installer<Space> installer{space, me};
-    return for_each_advised(held, space, span, [&](vma const& area, page_span part) {
-        return can_be_guarded(area) ? installer.install(part)
-                                    : result<void>{errc::invalid_argument};
-    });
+    auto const install = [&](vma const& area, page_span part) -> result<void> {
+        if (!can_be_guarded(area)) return errc::invalid_argument;
+        if (!area.flags.has(vma_flag::shared)) space.note_own_pages(part.start());
+        return installer.install(part);
+    };
+    return for_each_advised(held, space, span, install);
 }
 /// The same under the lock, shared, for the time of the call. Also errc::again, as dontneed().
 template<class Space>

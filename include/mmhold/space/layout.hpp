@@ -4,6 +4,7 @@
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/machine.hpp>
 #include <mmhold/space/mmap_request.hpp>
+#include <mmhold/space/page_family.hpp>
 #include <mmhold/space/placement.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/space/vma_map.hpp>
@@ -80,9 +81,34 @@ public:
     }
 
     /// Adds a mapping where nothing is mapped; joins it with its neighbours where they are alike.
-    constexpr void add(vma const& area) {
-        auto const added = map_.insert(area);
+    /// `family`: whose pages it is going to show, if they are not new.
+    constexpr void add(vma const& area, page_family family = {}) {
+        auto const added = map_.insert(area, family);
         M::expect(added.has_value(), "layout: a mapping was added without being prepared");
+    }
+    /// The same as fork does it, if that is the origin.
+    constexpr void add(vma const& area, mapping_origin origin) {
+        if (origin == mapping_origin::made) return add(area);
+        auto family = page_family{};
+        if (origin == mapping_origin::forked_used) family = map_.new_family(family_origin::parent);
+        auto const added = map_.insert_apart(area, family);
+        M::expect(added.has_value(), "layout: a mapping was added without being prepared");
+    }
+
+    /// Whose pages the mapping at `at` has, or has had, for its own; none, if nothing is mapped.
+    [[nodiscard]] constexpr page_family family_at(virt_addr at) const noexcept {
+        auto const index = map_.find(at);
+        return index == vma_map<M>::npos ? page_family{} : map_.family(index);
+    }
+    /// The mapping at `at`, if any, is about to get a page of its own. Mm lock: shared will do.
+    constexpr void note_own_pages(virt_addr at) noexcept {
+        auto const index = map_.find(at);
+        if (index != vma_map<M>::npos) map_.found_family(index);
+    }
+    /// All pages of `span` have moved away: if it is a whole mapping, it is as if it never had any.
+    constexpr void forget_own_pages(page_span span) noexcept {
+        auto const index = map_.find(span.start());
+        if (map_[index].span == span) map_.forget_family(index);
     }
 
     /// May `span` be unmapped? Errors (munmap(2)): invalid_argument – empty, not all user space, or
@@ -125,7 +151,7 @@ public:
         step.changes = step.part.prot != whole.prot || step.part.pkey != whole.pkey;
         if (!step.changes) return step;
         if (cuts_the_unsplittable(step.part.span)) return errc::invalid_argument;
-        step.part.flags = with_account(step.part);
+        step.part.flags = with_account(step.part, whole, map_.family(index));
         auto const cuts = std::size_t{step.part.span.start() != whole.span.start()} +
                           std::size_t{step.part.span.end() != whole.span.end()};
         if (cuts != 0 && map_.size() + cuts > limits_.max_map_count) return errc::no_memory;
@@ -196,8 +222,13 @@ public:
     /// Room for what mremap does: two unmappings, two mappings. Error: no_memory.
     [[nodiscard]] constexpr result<void> prepare_moves() { return map_.reserve(6); }
 
-    /// The vma at `index` grows down to `start`; nothing is mapped in between.
+    /// The vma at `at` grows up to `end`; nothing is mapped in between.
+    constexpr void grow_up(virt_addr at, virt_addr end) noexcept {
+        map_.extend_up(map_.find(at), end);
+    }
+    /// The vma at `index`, a stack, grows down to `start`; nothing is mapped in between.
     constexpr void grow_down(std::size_t index, virt_addr start) noexcept {
+        map_.found_family(index);
         map_.extend_down(index, start);
     }
 
@@ -219,18 +250,25 @@ private:
         if (index == vma_map<M>::npos) return false;
         return map_[index].span.start() < span.start() && span.end() < map_[index].span.end();
     }
+    // Where nothing changes nothing is joined, be it alike (measured on 6.18), nor cut.
     template<class Change>
     constexpr void change_each(page_span span, Change change) noexcept {
-        cut_at(span.start());
-        cut_at(span.end());
-        auto const first = map_.find_at_or_above(span.start());
-        auto const last = map_.find_at_or_above(span.end());
-        for (auto index = first; index < last; ++index) {
-            auto area = map_[index];
-            change(area);
-            map_.replace(index, area);
+        for (auto at = span.start(); at < span.end();) {
+            auto index = map_.find_at_or_above(at);
+            if (index == map_.size() || map_[index].span.start() >= span.end()) return;
+            auto const whole = map_[index].span;
+            auto const before = map_[index].cut_to(detail::common_pages(whole, span));
+            auto after = before;
+            change(after);
+            at = before.span.end();
+            auto const stays = before.span != whole && before.flags.has(vma_flag::unsplittable);
+            if (stays || after == before) continue;
+            cut_at(after.span.start());
+            cut_at(after.span.end());
+            index = map_.find(after.span.start());
+            map_.replace(index, after);
+            map_.merge_around(index, index + 1);
         }
-        map_.merge_around(first, last);
     }
     // What may not be split is not changed by who cuts here (mlock).
     constexpr void cut_at(virt_addr at) noexcept {

@@ -20,6 +20,13 @@ enum class mmap_flag : std::uint8_t {
 };
 using mmap_flags = flag_set<mmap_flag>;
 
+/// Where a mapping comes from.
+enum class mapping_origin : std::uint8_t {
+    made,         ///< it is new, and is joined with its neighbours where they are alike
+    forked,       ///< it is a child's, and is not joined with anything, be it alike
+    forked_used,  ///< the same, and the parent has or had pages of its own there
+};
+
 /// The arguments of mmap(2), and what the file or driver behind it would add.
 struct mmap_request {
     virt_addr hint{};
@@ -35,6 +42,7 @@ struct mmap_request {
     std::uint64_t file{0};           ///< which file; 0: none
     std::uint64_t file_page{0};      ///< the first page of the file or object to be mapped
     std::uint64_t moved_by{0};       ///< see vma::moved_by: for copies of mappings
+    mapping_origin origin{mapping_origin::made};
     vma_name name{};
 };
 

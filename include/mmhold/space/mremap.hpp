@@ -34,14 +34,14 @@
 //            part, too.
 // hugetlb    Lengths are rounded up to whole pages of it, places must be borders of them, and it
 //            neither grows nor leaves its old mapping behind: invalid_argument.
-// merging    Pages of one's own that were written keep their distance (vma::moved_by).
+// merging    Where there are or were pages of one's own (page_family) they keep their distance
+//            (vma::moved_by); what never had any is numbered anew, private memory of /dev/zero
+//            included.
 
 #include <mmhold/lock/held.hpp>
 #include <mmhold/observe/observer.hpp>
 #include <mmhold/paging/page_format.hpp>
-#include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/address_space.hpp>
-#include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/fork.hpp>
 #include <mmhold/space/frame.hpp>
 #include <mmhold/space/mmap_request.hpp>
@@ -210,7 +210,8 @@ private:
         if (area.has_file_pages()) added.file_page = area.file_page_at(more.start());
         auto link = object_link<Space>::make(space_, request_for(added));
         if (!link) return link.error();
-        add(added, *link);
+        layout_.grow_up(old.start(), more.end());
+        connect(added, *link);
         return old.start();
     }
 
@@ -293,16 +294,15 @@ private:
         auto const stays = old.empty() || flags_.has(mremap_flag::dont_unmap);
         auto* const heir = area.source == nullptr ? nullptr : heir_(area);
         auto const comes_along = heir == area.source;
-        add(at_new_place(area, old, target), memory.link);
+        auto const fresh = at_new_place(area, old, target);
+        layout_.add(fresh, layout_.family_at(area.span.start()));
+        connect(fresh, memory.link);
         auto const moved =
             space_.table().move(me_, old, to, moved_entry{comes_along}, space_.flush());
         if (moved && !comes_along) hand_over(to, heir);
         if (!moved || !stays) forget(moved ? old : target, memory.cut);
         if (!moved) return moved.error();
-        if (flags_.has(mremap_flag::dont_unmap)) {
-            layout_.change_whole(
-                old.start(), [](vma& left) { left.flags = left.flags.without(vma_flag::locked); });
-        }
+        if (flags_.has(mremap_flag::dont_unmap)) leave_behind(old);
         return to;
     }
     /// What has moved to `at`, with all that it was joined with, is `heir`'s.
@@ -312,30 +312,25 @@ private:
             area.flags = area.flags.without(all_userfault_flags);
         });
     }
+    /// All of `old` has moved away from where it stays mapped.
+    constexpr void leave_behind(page_span old) noexcept {
+        layout_.change_whole(old.start(),
+                             [](vma& left) { left.flags = left.flags.without(vma_flag::locked); });
+        layout_.forget_own_pages(old);
+    }
     [[nodiscard]] constexpr vma at_new_place(vma const& area, page_span old, page_span target) {
         auto fresh = area;
         fresh.span = target;
         if (area.has_file_pages()) fresh.file_page = area.file_page_at(old.start());
-        auto const distance =
-            (target.start().value >> page_shift) - (old.start().value >> page_shift);
-        auto const keeps = is_anonymous(area) && was_written(area);
-        fresh.moved_by = keeps ? area.moved_by + distance : 0;
+        if (!is_anonymous(area)) return fresh;
+        auto const number = target.start().value >> page_shift;
+        auto const used = layout_.family_at(area.span.start()).exists();
+        fresh.moved_by = used ? area.moved_by + number - (old.start().value >> page_shift) : 0;
+        if (area.has_file_pages() && !used) fresh.file_page = number;
         return fresh;
     }
-    /// Has it pages of its own? (Linux also remembers if there once were any.)
-    [[nodiscard]] constexpr bool was_written(vma const& area) {
-        auto found = false;
-        auto const& frames = space_.frames();
-        auto const look = [&](virt_addr, page_entry const& entry, unsigned) {
-            found = maps_anonymous(frames, entry) || is_swapped(entry) || is_guard(entry);
-            return found ? onward::stop : onward::next;
-        };
-        (void)space_.table().visit(me_, area.span, look);
-        return found;
-    }
 
-    constexpr void add(vma const& area, object_link<Space>& link) {
-        layout_.add(area);
+    constexpr void connect(vma const& area, object_link<Space>& link) {
         link.connect(space_, area.span, area.file_page);
         notify<machine>(space_.observer(), event_kind::mapped, me_.id(), area.span.start().value,
                         area.span.pages());

@@ -161,8 +161,8 @@ struct vma {
     memory_object* object{nullptr};  ///< whose pages it shows; nullptr: nobody's, or not modelled
     std::uint64_t file{0};           ///< which file, by any number of the host's; 0: none
     std::uint64_t file_page{0};      ///< the page of file or object behind the span's first page
-    /// By how many pages (modulo 2^64) mremap has moved what was written in memory of its own: what
-    /// has come from different distances is never merged (Linux: vm_pgoff of anonymous memory).
+    /// By how many pages (modulo 2^64) mremap has moved memory of its own that has or had pages:
+    /// what has come from different distances is never merged (Linux: vm_pgoff of such memory).
     std::uint64_t moved_by{0};
     vma_name name{};
 
@@ -222,10 +222,10 @@ enum class large_folios : std::uint8_t {
 
 /// The flags of a mapping of a file or object that is, or was, private and writable: memory has
 /// been promised for its copies, and the promise is kept when it becomes read-only, so that it is
-/// not joined with neighbours that never had one (measured on 6.18). Private anonymous memory gives
-/// the promise back unless it was used; that is not modelled.
+/// not joined with neighbours that never had one (measured on 6.18).
 [[nodiscard]] constexpr vma_flags with_account(vma const& area) noexcept {
-    auto const promised = area.has_file_pages() && permits(area.prot, access::write) &&
+    auto const promised = area.has_file_pages() && !is_anonymous(area) &&
+                          permits(area.prot, access::write) &&
                           !area.flags.has_any({vma_flag::shared, vma_flag::hugetlb});
     return area.flags.with_if(promised, vma_flag::accounted);
 }
@@ -268,14 +268,19 @@ enum class locked_pages : std::uint8_t { stay, go };
                                 vma_flag::droppable});
 }
 
-/// Are `lower` and `upper`, which touch, one mapping that happens to be written as two?
-[[nodiscard]] constexpr bool mergeable(vma const& lower, vma const& upper) noexcept {
-    if (!can_grow(lower)) return false;
+/// Is `upper` what `lower` would be further on, and begins where that ends?
+[[nodiscard]] constexpr bool continues(vma const& lower, vma const& upper) noexcept {
     if (lower.span.end() != upper.span.start()) return false;
     auto expected = lower;
     expected.span = upper.span;
     if (lower.has_file_pages()) expected.file_page += lower.span.pages();
     return expected == upper;
+}
+
+/// Are `lower` and `upper` one mapping that happens to be written as two, if their pages agree
+/// (page_family)?
+[[nodiscard]] constexpr bool mergeable(vma const& lower, vma const& upper) noexcept {
+    return can_grow(lower) && continues(lower, upper);
 }
 
 namespace detail {

@@ -3,6 +3,8 @@
 
 #include <mmhold/machine/constexpr_machine.hpp>
 #include <mmhold/machine/machine.hpp>
+#include <mmhold/machine/order.hpp>
+#include <mmhold/space/page_family.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/address.hpp>
 #include <mmhold/vocab/page_span.hpp>
@@ -15,7 +17,8 @@ namespace mmhold {
 
 /// The vmas of one address space: disjoint, sorted by address, none empty, in one flat array.
 ///
-/// Locks: the owner's mm lock, shared to look, exclusive to change; the map itself has none.
+/// Locks: the owner's mm lock, shared to look and to found a family, exclusive to change; the map
+/// itself has none.
 /// Indexes and references are good until the next change, which version() tells. A change that may
 /// need memory is preceded by reserve(), or reserves itself, and then cannot fail half-way: after
 /// no_memory nothing has changed.
@@ -38,8 +41,30 @@ public:
     /// Precondition: index < size().
     [[nodiscard]] constexpr vma const& operator[](std::size_t index) const noexcept {
         M::expect(index < size(), "vma_map: no such vma");
-        return slots_.get()[index].get();
+        return slots_.get()[index].area.get();
     }
+    /// Whose pages the mapping's own are. Others may be founding it, unless the lock is held
+    /// exclusively. Precondition: index < size().
+    [[nodiscard]] constexpr page_family family(std::size_t index) const noexcept {
+        M::expect(index < size(), "vma_map: no such vma");
+        return page_family::from_bits(slots_.get()[index].family.load(relaxed));
+    }
+    /// The mapping is about to get a page of its own: it has a family from now on. Nothing moves,
+    /// and version() stays.
+    constexpr void found_family(std::size_t index) noexcept {
+        if (family(index).exists()) return;
+        auto nobody = page_family{}.bits();
+        auto const beside = family_beside(index);
+        auto const chosen = beside.exists() ? beside : new_family(family_origin::faults);
+        (void)slots_.get()[index].family.compare_exchange(nobody, chosen.bits(), relaxed);
+    }
+    /// A family that nobody has yet.
+    [[nodiscard]] constexpr page_family new_family(family_origin from) noexcept {
+        return {families_.fetch_add(1, relaxed) + 1, from};
+    }
+    /// The mapping's pages have gone elsewhere as a whole, and so has their family.
+    constexpr void forget_family(std::size_t index) noexcept { set_family(index, {}); }
+
     /// Changes with every change of the map; stays where it is as long as the map.
     [[nodiscard]] constexpr std::uint64_t const& version() const noexcept { return version_.get(); }
 
@@ -79,7 +104,10 @@ public:
         auto* const slots = M::template create_array<slot>(grown);
         if (slots == nullptr) return errc::no_memory;
         M::name(slots, "vmas");
-        for (std::size_t i = 0; i < size(); ++i) slots[i].set((*this)[i]);
+        for (std::size_t i = 0; i < size(); ++i) {
+            slots[i].area.set((*this)[i]);
+            slots[i].family.store(family(i).bits(), relaxed);
+        }
         free_slots();
         slots_.set(slots);
         capacity_.set(grown);
@@ -89,22 +117,28 @@ public:
 
     /// Adds `area`, which must not be empty, and joins it with its neighbours where they are one
     /// mapping. Errors: no_memory; exists if its place is taken; invalid_argument if it is empty.
-    constexpr result<void> insert(vma const& area) {
+    constexpr result<void> insert(vma const& area, page_family family = {}) {
+        auto const index = insert_apart(area, family);
+        if (index) merge_around(*index, *index + 1);
+        return index.error();
+    }
+    /// The same without joining anything; answers its index.
+    constexpr result<std::size_t> insert_apart(vma const& area, page_family family = {}) {
         if (area.span.empty()) return errc::invalid_argument;
         if (overlaps(area.span)) return errc::exists;
-        if (auto const room = reserve(1); !room) return room;
+        if (auto const room = reserve(1); !room) return room.error();
         auto const index = find_at_or_above(area.span.start());
         open_gap(index);
         set(index, area);
-        merge_around(index, index + 1);
-        return {};
+        set_family(index, family);
+        return index;
     }
 
     /// Removes the vmas `[first, last)`.
     constexpr void erase(std::size_t first, std::size_t last) noexcept {
         M::expect(first <= last && last <= size(), "vma_map: erase beyond the end");
         if (first == last) return;
-        for (auto from = last; from < size(); ++from) set(first + from - last, (*this)[from]);
+        for (auto from = last; from < size(); ++from) move(from, first + from - last);
         size_.set(size() - (last - first));
         touch();
     }
@@ -116,7 +150,9 @@ public:
         if (index == npos || (*this)[index].span.start() == at) return {};
         if (auto const room = reserve(1); !room) return room;
         auto const whole = (*this)[index];
+        auto const pages = family(index);
         open_gap(index);
+        set_family(index, pages);
         set(index, whole.cut_to(detail::pages_between(whole.span.start(), at)));
         set(index + 1, whole.cut_to(detail::pages_between(at, whole.span.end())));
         return {};
@@ -140,19 +176,30 @@ public:
         set(index, area);
     }
 
+    /// The vma at `index` ends at `end`, which is higher; nothing is mapped in between. It joins
+    /// the next one if they touch now and are one mapping.
+    constexpr void extend_up(std::size_t index, virt_addr end) noexcept {
+        auto area = (*this)[index];
+        auto const next = index + 1;
+        M::expect(area.span.end() < end, "vma_map: extended the wrong way");
+        M::expect(next == size() || end <= (*this)[next].span.start(),
+                  "vma_map: extended over another vma");
+        area.span = detail::pages_between(area.span.start(), end);
+        set(index, area);
+        auto const reached = next < size() && mergeable(area, (*this)[next]);
+        if (reached && family(index).grows_into(family(next))) join_with_next(index);
+    }
+
     /// Joins vmas that are one mapping, where `[first, last)` and its neighbours touch.
     constexpr void merge_around(std::size_t first, std::size_t last) noexcept {
         auto index = first > 0 ? first - 1 : 0;
         while (index + 1 < size() && index < last) {
-            auto const lower = (*this)[index];
-            if (!mergeable(lower, (*this)[index + 1])) {
+            auto const agree = family(index).joins(family(index + 1));
+            if (!agree || !mergeable((*this)[index], (*this)[index + 1])) {
                 ++index;
                 continue;
             }
-            auto joined = lower;
-            joined.span = detail::pages_between(lower.span.start(), (*this)[index + 1].span.end());
-            set(index, joined);
-            erase(index + 1, index + 2);
+            join_with_next(index);
             --last;
         }
     }
@@ -169,21 +216,50 @@ public:
 private:
     template<class T>
     using plain = typename M::template plain<T>;
-    using slot = plain<vma>;
+    struct slot {
+        plain<vma> area{};
+        typename M::template atomic<std::uint64_t> family{0};  ///< page_family::bits()
+    };
 
+    /// The family that a fault at `index` finds; none if there is none.
+    [[nodiscard]] constexpr page_family family_beside(std::size_t index) const noexcept {
+        if (index + 1 < size() && may_share_family((*this)[index], (*this)[index + 1])) {
+            auto const upper = family(index + 1);
+            if (upper.exists() && !upper.inherited()) return upper;
+        }
+        if (index > 0 && may_share_family((*this)[index - 1], (*this)[index])) {
+            auto const lower = family(index - 1);
+            if (!lower.inherited()) return lower;
+        }
+        return {};
+    }
+    constexpr void set_family(std::size_t index, page_family now) noexcept {
+        if (family(index) != now) slots_.get()[index].family.store(now.bits(), relaxed);
+    }
+    constexpr void move(std::size_t from, std::size_t to) noexcept {
+        set(to, (*this)[from]);
+        set_family(to, family(from));
+    }
+    constexpr void join_with_next(std::size_t index) noexcept {
+        auto joined = (*this)[index];
+        joined.span = detail::pages_between(joined.span.start(), (*this)[index + 1].span.end());
+        set(index, joined);
+        set_family(index, family(index).with(family(index + 1)));
+        erase(index + 1, index + 2);
+    }
     constexpr void free_slots() noexcept {
         if (slots_.get() != nullptr) M::destroy_array(slots_.get(), capacity_.get());
     }
     constexpr void touch() noexcept { version_.set(version_.get() + 1); }
     constexpr void set(std::size_t index, vma const& area) noexcept {
-        slots_.get()[index].set(area);
+        slots_.get()[index].area.set(area);
         touch();
     }
     // Room for one vma at `index`; what is there is unspecified until it is set.
     constexpr void open_gap(std::size_t index) noexcept {
         M::expect(size() < capacity_.get(), "vma_map: no room was reserved");
         size_.set(size() + 1);
-        for (auto to = size() - 1; to > index; --to) set(to, (*this)[to - 1]);
+        for (auto to = size() - 1; to > index; --to) move(to - 1, to);
         touch();
     }
 
@@ -191,6 +267,7 @@ private:
     plain<std::size_t> capacity_{0};
     plain<std::size_t> size_{0};
     plain<std::uint64_t> version_{0};
+    typename M::template atomic<std::uint64_t> families_{0};
 };
 
 }  // namespace mmhold

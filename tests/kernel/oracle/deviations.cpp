@@ -5,23 +5,7 @@ namespace oracle {
 
 using namespace parity;
 
-std::vector<deviation> known_deviations() {
-    return {
-        {.name = "mremap of what once had pages of its own",
-         .lines = {"map of=own prot=rw at=0 bytes=8192", "map of=own prot=rw at=4 bytes=8192",
-                   "tw at=4 bytes=8", "discard at=4 bytes=4096",
-                   "remap at=4 bytes=8192 to=2 to_bytes=8192 how=3",
-                   "remap at=0 bytes=16384 to=0 to_bytes=20480 how=0"},
-         .linux_says = "EFAULT",
-         .model_says = "0",
-         .differs_in = "result",
-         .reason =
-             "Linux remembers that a mapping was written to (its anon_vma) when its pages are "
-             "gone; the model looks for pages, so what has moved merges here and not there",
-         .section = "6.1",
-         .everywhere = false},
-    };
-}
+std::vector<deviation> known_deviations() { return {}; }
 
 std::string still_deviates(deviation const& known, surroundings const& where,
                            std::string const& folder) {

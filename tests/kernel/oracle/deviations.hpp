@@ -22,7 +22,7 @@ struct deviation {
     bool everywhere{true};  ///< false: other kernels and drivers may agree with the model
 };
 
-/// All of them.
+/// All of them. None is known now; the self-test makes one, and one that is no more.
 std::vector<deviation> known_deviations();
 
 /// Empty if the two still differ as recorded, or need not differ everywhere and do not here; else

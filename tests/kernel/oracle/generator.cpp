@@ -46,24 +46,14 @@ bool generator::goes_with_the_others(memory of) const {
     return of != memory::stack || !has_[static_cast<std::size_t>(memory::ring)];
 }
 
-/// May the script do this to what it has mapped so far? Not where the model is known to differ
-/// (deviations.cpp, which looks at each such case every time): rings and watched memory under
-/// mremap, hugetlb when ranges are let go. And pages that a pager on another cpu has supplied are
-/// known to reclaim when that cpu finds the time.
+/// May the script do this to what it has mapped so far? Pages that a pager on another cpu has
+/// supplied are known to reclaim only when that cpu finds the time.
 bool generator::goes_with_the_mappings(op what) const {
-    auto const any_of = [this](auto test) {
-        for (std::size_t i = 0; i < memories; ++i) {
-            if (has_[i] && test(static_cast<memory>(i))) return true;
-        }
-        return false;
-    };
-    auto const has_ring = has_[static_cast<std::size_t>(memory::ring)];
-    switch (what) {
-        case op::page_out: return !any_of(has_faults);
-        case op::remap: return !has_ring && !any_of(has_faults);
-        case op::unregister: return !any_of(is_large);
-        default: return true;
+    if (what != op::page_out) return true;
+    for (std::size_t i = 0; i < memories; ++i) {
+        if (has_[i] && has_faults(static_cast<memory>(i))) return false;
     }
+    return true;
 }
 
 step generator::mapping() {

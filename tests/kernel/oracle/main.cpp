@@ -116,6 +116,7 @@ int check_deviations(options const& chosen, offers const& machine) {
                   << (problem.empty() ? "" : ": " + problem) << "\n";
         wrong += problem.empty() ? 0 : 1;
     }
+    if (known_deviations().empty()) std::cout << "no deviation is known\n";
     std::cout << known_deviations().size() << " known deviations, " << wrong
               << " not as recorded\n";
     return wrong == 0 ? 0 : 1;

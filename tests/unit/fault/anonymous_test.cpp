@@ -43,6 +43,25 @@ TEST_CASE("a write gets a zeroed, exclusive, dirty page of its own", "[fault][an
     CHECK(world.space.resident().anonymous == 1);
 }
 
+TEST_CASE("a write founds a family, which outlives the page, a read does not",
+          "[fault][anonymous]") {
+    fault_world world;
+    mm::anonymous<fault_space> fresh{world.space};
+    auto const at = world.map(0, 4);
+    world.touch(fresh, at, flags::read);
+    CHECK_FALSE(world.has_family(at));
+    world.touch(fresh, at.plus_pages(1), flags::write);
+    REQUIRE(world.space.dontneed(world.me, world.span(0, 4)));
+    CHECK(world.has_family(at));
+    auto const zeroes = world.map(8, 1);
+    world.touch(fresh, zeroes, flags::read);
+    world.touch(fresh, zeroes, flags::write);
+    CHECK(world.has_family(zeroes));
+    auto const shared = world.map(16, 1, mm::prot::rw, mm::mmap_flag::shared);
+    world.touch(fresh, shared, flags::write);
+    CHECK_FALSE(world.has_family(shared));
+}
+
 TEST_CASE("the page goes back to the pool when it is unmapped", "[fault][anonymous]") {
     fault_world world;
     handler memory{world.space};

@@ -140,6 +140,11 @@ struct fault_world {
 
     // ---- what is there -----
 
+    /// Has the mapping at `at` had pages of its own, be they gone?
+    [[nodiscard]] bool has_family(mm::virt_addr at) {
+        auto const held = mm::held_exclusive<fault_lock>::acquire(space.lock());
+        return space.layout_for_change(held).family_at(at).exists();
+    }
     [[nodiscard]] mm::page_entry entry(mm::virt_addr at) {
         mm::page_entry found{};
         auto const one = *mm::page_span::from(at.page_start(), mm::page_count{1});

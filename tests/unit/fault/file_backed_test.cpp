@@ -150,6 +150,30 @@ TEST_CASE("8.2 eof: behind the end is SIGBUS, shared or private, read or write",
     }
 }
 
+TEST_CASE("a private write founds a family, be it behind the end, nothing else does",
+          "[fault][file_backed]") {
+    shmem_world world;
+    auto const at = world.show({});
+    SECTION("a read, then a write of what is there") {
+        world.touch(world.faults, at, flags::read);
+        CHECK_FALSE(world.has_family(at));
+        world.touch(world.faults, at, flags::write);
+        CHECK(world.has_family(at));
+    }
+    SECTION("behind the end") {
+        auto const behind = at.plus_pages(5);
+        CHECK(world.fault(world.faults, behind, flags::read).error() == errc::bad_address);
+        CHECK_FALSE(world.has_family(at));
+        CHECK(world.fault(world.faults, behind, flags::write).error() == errc::bad_address);
+        CHECK(world.has_family(at));
+    }
+    SECTION("shared") {
+        auto const shared = world.show(mm::mmap_flag::shared);
+        world.touch(world.faults, shared, flags::write);
+        CHECK_FALSE(world.has_family(shared));
+    }
+}
+
 TEST_CASE("a truncated page is gone for its mappings, a private copy too", "[fault][file_backed]") {
     shmem_world world;
     auto const at = world.show(own);

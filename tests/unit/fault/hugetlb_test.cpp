@@ -43,7 +43,9 @@ struct hugetlb_world : family_world {
 
 TEST_CASE("hugetlb has no zero page, and a private page waits for its first write", "[hugetlb]") {
     hugetlb_world w;
+    CHECK_FALSE(w.has_family(w.parent, w.page(0)));
     CHECK(w.reads(5) == errc::ok);
+    CHECK(w.has_family(w.parent, w.page(0)));
     auto const page = w.leaf(0).target;
     CHECK(w.frames.order_of(page) == 9);
     CHECK(w.frames.exclusive(page.plus(511)));

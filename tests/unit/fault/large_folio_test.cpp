@@ -73,6 +73,7 @@ TEST_CASE("a read of advised memory maps the large zero folio, which counts nowh
     CHECK(w.leaf(5).special);
     CHECK_FALSE(w.leaf(5).writable);
     CHECK(w.frames.is_zero(w.leaf(5).target));
+    CHECK(w.has_family(w.parent, w.page(5)));  // as small zeroes do not
     CHECK(w.parent.resident().total() == 0);
     CHECK(w.level(w.parent, 511) == 1);
     CHECK(w.level(w.parent, 512) == 9);

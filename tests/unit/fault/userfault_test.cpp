@@ -64,6 +64,26 @@ struct userfault_world : fault_world {
 
 // ---- the table of section 3 ---------------------------------------------------------------------
 
+TEST_CASE("a write founds a family before the pager is asked, a read does not",
+          "[fault][userfault]") {
+    userfault_world world{userfault_feature::sigbus};
+    world.must_be_sigbus(world.at, flags::retry);
+    CHECK_FALSE(world.has_family(world.at));
+    world.must_be_sigbus(world.at, flags::retry | flags::write);
+    CHECK(world.has_family(world.at));
+}
+
+TEST_CASE("what the pager fills founds a family, even if it must not be filled",
+          "[fault][userfault]") {
+    userfault_world world;
+    auto const others = world.map(8, 1);
+    CHECK(world.pager.zeropage(world.me, world.span(8, 1)).stop == errc::bad_address);
+    CHECK(world.has_family(others));
+    CHECK_FALSE(world.has_family(world.at));
+    CHECK(world.pager.zeropage(world.me, world.span(0, 1)).pages == 1);
+    CHECK(world.has_family(world.at));
+}
+
 TEST_CASE("3 row 2: a vma without this userfault is SIGBUS, lock held", "[fault][userfault]") {
     userfault_world world;
     world.map(8, 1);

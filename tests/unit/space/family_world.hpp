@@ -91,6 +91,11 @@ struct family_world {
                                   [&](virt_addr, page_entry const& e, unsigned) { found = e; });
         return found;
     }
+    /// Has the mapping at `at` had pages of its own, be they gone?
+    bool has_family(space_type& space, virt_addr at) {
+        auto const held = held_exclusive<lock_type>::acquire(space.lock());
+        return space.layout_for_change(held).family_at(at).exists();
+    }
     std::vector<vma> mappings(space_type& space) {
         auto const held = held_shared<lock_type>::acquire(space.lock());
         std::vector<vma> all;

@@ -232,6 +232,39 @@ TEST_CASE("fork(2): MADV_DONTFORK, MADV_WIPEONFORK, and locked memory") {
     CHECK(w.entry(w.parent, w.page(1)).writable);
 }
 
+TEST_CASE("fork: what has become alike in the child stays two mappings") {
+    world w;
+    w.map(0, 2);
+    REQUIRE(w.parent.set_locked(w.me, w.span(0, 1), mark_locked::yes));
+    REQUIRE(w.forks());
+    auto const childs = w.mappings(w.child);
+    REQUIRE(childs.size() == 2);
+    CHECK(mergeable(childs[0], childs[1]));
+}
+
+TEST_CASE("fork: who inherits pages is not joined with what never had any") {
+    world w;
+    w.map(0, 1);
+    w.map(2, 1);
+    w.map(4, 1, {.properties = vma_flag::wipe_on_fork});
+    w.store(w.parent, w.page(0), 1);
+    w.store(w.parent, w.page(4), 1);
+    REQUIRE(w.forks());
+    auto const maps_at = [&w](auto& space, std::uint64_t first, vma_flags how = {}) {
+        REQUIRE(space.mmap(w.me, {.hint = w.page(first),
+                                  .pages = page_count{1},
+                                  .flags = mmap_flag::fixed,
+                                  .properties = how}));
+    };
+    maps_at(w.child, 1);
+    maps_at(w.child, 5, vma_flag::wipe_on_fork);
+    CHECK(w.mappings(w.child).size() == 3);
+    CHECK(w.mappings(w.child)[1].span == w.span(1, 2));
+    CHECK(w.mappings(w.child)[2].span == w.span(4, 2));
+    maps_at(w.parent, 1);
+    CHECK(w.mappings(w.parent)[0].span == w.span(0, 3));
+}
+
 TEST_CASE("fork: PROT_NONE pages are shared too, and come back with mprotect") {
     world w;
     w.map(0, 1);

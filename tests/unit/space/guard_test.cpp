@@ -50,6 +50,15 @@ TEST_CASE("guard: what is mapped goes, and every access ends in SIGSEGV") {
     CHECK(w.parent.resident().anonymous == 4);
 }
 
+TEST_CASE("guard: guards found a family") {
+    guarded w;
+    w.map(4096, 2);
+    CHECK_FALSE(w.has_family(w.parent, w.page(4096)));
+    CHECK(w.install(4096, 2) == errc::ok);
+    CHECK(w.remove(4096, 2) == errc::ok);
+    CHECK(w.has_family(w.parent, w.page(4096)));
+}
+
 TEST_CASE("guard: an untouched mapping gets tables for its guards") {
     guarded w;
     w.map(4096, 2);

@@ -219,6 +219,63 @@ TEST_CASE("a private file mapping that was writable is not joined with one that 
     CHECK(after_a_change_and_back(7) == 2);
 }
 
+TEST_CASE("mappings that are alike and apart are joined by who changes them, not by who does not",
+          "[space]") {
+    layout<machine> where{layout_limits{}};
+    auto const span = *page_span::from(virt_addr{0x100000}, page_count{4});
+    for (auto const first : {0U, 2U}) {
+        mmap_request const request{.hint = span.page(first),
+                                   .pages = page_count{2},
+                                   .flags = mmap_flag::fixed};
+        auto const place = where.prepare_add(request);
+        REQUIRE(place);
+        where.add(make_vma(request, *place), mapping_origin::forked);
+    }
+    REQUIRE(where.prepare_source(span));
+    where.set_locked(span, mark_locked::no);
+    where.set_source(span, nullptr);
+    CHECK(where.map().size() == 2);
+    auto const middle = *page_span::from(span.page(1), page_count{2});
+    where.set_locked(middle, mark_locked::yes);
+    CHECK(where.map().size() == 3);
+    CHECK(where.map()[1].span == middle);
+    where.set_locked(span, mark_locked::no);
+    CHECK(where.map().size() == 1);
+}
+
+TEST_CASE("memory of one's own keeps the promise of memory when it becomes read-only, if used",
+          "[space]") {
+    layout<machine> where{layout_limits{}};
+    auto const put = [&](std::uint64_t first, protection rights) {
+        mmap_request const request{.hint = virt_addr{0x100000 + first * page_size},
+                                   .pages = page_count{1},
+                                   .prot = rights,
+                                   .flags = mmap_flag::fixed};
+        where.add(make_vma(request, *where.prepare_add(request)));
+        return request.hint;
+    };
+    auto const protect = [&](virt_addr at, protection rights) {
+        auto const step = where.prepare_protect(*page_span::from(at, page_count{1}), rights, {});
+        REQUIRE(step);
+        where.protect(step->part);
+    };
+    put(0, prot::r);
+    auto const was_writable = put(1, prot::rw);
+    SECTION("unused: it is given back") {
+        protect(was_writable, prot::r);
+        CHECK(where.map().size() == 1);
+    }
+    SECTION("used: it is kept") {
+        where.note_own_pages(was_writable);
+        protect(was_writable, prot::r);
+        CHECK(where.map().size() == 2);
+        protect(was_writable, {});
+        CHECK(where.map()[1].flags == vma_flag::accounted);
+        protect(was_writable, prot::rw);
+        CHECK(where.map()[1].flags == vma_flags{});
+    }
+}
+
 TEST_CASE("what is unsplittable goes, or changes its rights, as a whole", "[space]") {
     layout<checked_host_machine> where{layout_limits{}};
     mmap_request request{.hint = page(10), .pages = page_count{3}, .flags = mmap_flag::fixed};

@@ -563,6 +563,53 @@ TEST_CASE("mremap: shared memory of its own lives as long as its last mapping") 
     REQUIRE(w.one.munmap(w.me, w.span(40, 20)));
 }
 
+TEST_CASE("mremap: what once had pages of its own keeps its distance") {
+    remapped w;
+    w.map_at(w.at(0), 2);
+    w.map_at(w.at(4), 2);
+    SECTION("though they are gone") {
+        w.touch(w.at(4));
+        REQUIRE(w.space->dontneed(*w.me, w.span(4, 2)));
+        CHECK(w.remap(4, 2, 2, there, 2));
+        CHECK(w.where() == "0+2 2+2");
+        CHECK(w.fails(0, 4, 5) == errc::bad_address);
+        CHECK(w.remap(2, 2, 2, there, 4));
+        w.map_at(w.at(6), 2);  // back where it came from
+        CHECK(w.where() == "0+2 4+4");
+    }
+    SECTION("which is not so if there were none") {
+        CHECK(w.remap(4, 2, 2, there, 2));
+        CHECK(w.where() == "0+4");
+    }
+    SECTION("nor if they went as a whole, and the mapping stays") {
+        w.touch(w.at(4));
+        CHECK(w.remap(4, 2, 2, keeping_there, 10));
+        CHECK(w.remap(4, 2, 2, there, 2));
+        CHECK(w.where() == "0+4 10+2");
+        w.map_at(w.at(12), 1);
+        CHECK(w.where() == "0+4 10+2 12+1");
+    }
+    SECTION("what stays of a part does") {
+        w.touch(w.at(4));
+        CHECK(w.remap(4, 1, 1, keeping_there, 10));
+        CHECK(w.remap(4, 2, 2, there, 2));
+        CHECK(w.where() == "0+2 2+2 10+1");
+    }
+}
+
+TEST_CASE("mremap: unused memory of a file's is numbered by its place") {
+    remapped w;
+    w.map_as(0, 2, {.file = 5});
+    CHECK(w.remap(1, 1, 1, there, 9));
+    CHECK(w.remap(9, 1, 1, there, 1));
+    CHECK(w.where() == "0+1 1+1");
+    w.map_as(20, 2, {.file = 6});
+    w.touch(w.at(20));
+    CHECK(w.remap(21, 1, 1, there, 29));
+    CHECK(w.remap(29, 1, 1, there, 21));
+    CHECK(w.where() == "0+1 1+1 20+2");
+}
+
 TEST_CASE("mremap: what may not be split moves whole") {
     remapped w;
     w.map_as(0, 3, {.properties = vma_flag::unsplittable});

@@ -65,6 +65,7 @@ struct small_world {
         frames.set_exclusive(page);
         if (pages > 1) frames.get(page, pages - 1);
         auto const entry = page_entry::leaf_to(page, rights);
+        space->note_own_pages(at);
         auto leaf = space->table().lock_leaf(*me, at, level, if_absent::create);
         (void)leaf->replace(entry);
         space->note_mapped(entry, pages);

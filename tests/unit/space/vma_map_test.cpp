@@ -127,6 +127,102 @@ TEST_CASE("split makes two, and nothing where there is nothing to split") {
     CHECK(contents(map) == std::vector{mapping});
 }
 
+TEST_CASE("families: who has pages of its own joins only its family, and who never had any") {
+    vma_map<machine> map;
+    auto const version = [&map] { return map.version(); };
+    auto const put = [&map](std::uint64_t first, std::uint64_t count) {
+        REQUIRE(map.insert(area(first, count)));
+    };
+    put(10, 2);
+    put(14, 2);
+    auto const before = version();
+    map.found_family(0);
+    map.found_family(0);
+    CHECK(version() == before);
+    CHECK(map.family(0).exists());
+    CHECK_FALSE(map.family(1).exists());
+    SECTION("one of both") {
+        put(12, 2);
+        CHECK(map.size() == 1);
+        CHECK(map.family(0).exists());
+    }
+    SECTION("both") {
+        map.found_family(1);
+        CHECK(map.family(0) != map.family(1));
+        put(12, 2);
+        CHECK(contents(map) == std::vector{area(10, 4), area(14, 2)});
+    }
+    SECTION("inherited") {
+        REQUIRE(map.insert_apart(area(16, 2), map.new_family(family_origin::parent)));
+        CHECK(map.size() == 3);
+        put(18, 2);
+        CHECK(map.size() == 4);
+        put(12, 2);
+        CHECK(contents(map) == std::vector{area(10, 6), area(16, 2), area(18, 2)});
+    }
+    SECTION("split, moved within the array, and joined again") {
+        auto const family = map.family(0);
+        put(5, 1);
+        REQUIRE(map.split(page(11)));
+        CHECK(map.family(1) == family);
+        CHECK(map.family(2) == family);
+        map.erase(0, 1);
+        CHECK(map.family(1) == family);
+        map.merge_around(0, 2);
+        CHECK(map.family(0) == family);
+        CHECK_FALSE(map.family(1).exists());
+        REQUIRE(map.reserve(100));
+        CHECK(map.family(0) == family);
+        map.forget_family(0);
+        CHECK_FALSE(map.family(0).exists());
+    }
+}
+
+TEST_CASE("families: a neighbour that differs in rights only shares its own") {
+    vma_map<machine> map;
+    auto const put = [&map](std::uint64_t first, protection rights) {
+        auto made = area(first, 2);
+        made.prot = rights;
+        REQUIRE(map.insert(made));
+    };
+    put(10, prot::rw);
+    put(12, prot::rwx);
+    put(14, prot::rw);
+    SECTION("the upper one's, if it has one") {
+        map.found_family(0);
+        map.found_family(2);
+        map.found_family(1);
+        CHECK(map.family(1) == map.family(2));
+        CHECK(map.family(1) != map.family(0));
+    }
+    SECTION("the lower one's") {
+        map.found_family(0);
+        map.found_family(1);
+        CHECK(map.family(1) == map.family(0));
+    }
+    SECTION("not an inherited one") {
+        put(16, prot::rwx);
+        REQUIRE(map.insert_apart(area(18, 2), map.new_family(family_origin::parent)));
+        map.found_family(3);
+        CHECK(map.family(3).exists());
+        CHECK_FALSE(map.family(3).inherited());
+    }
+}
+
+TEST_CASE("what grows upwards joins what it reaches, if it is its like") {
+    vma_map<machine> map;
+    REQUIRE(map.insert_apart(area(10, 2), map.new_family(family_origin::parent)));
+    REQUIRE(map.insert(area(20, 2)));
+    REQUIRE(map.insert(area(30, 2, 1)));
+    map.extend_up(0, page(15));
+    CHECK(map[0].span == pages(10, 5));
+    map.extend_up(0, page(20));
+    CHECK(contents(map) == std::vector{area(10, 12), area(30, 2, 1)});
+    CHECK(map.family(0).inherited());
+    map.extend_up(0, page(30));
+    CHECK(map.size() == 2);
+}
+
 TEST_CASE("every change shows in the version, and nothing else does") {
     vma_map<machine> map;
     auto const& version = map.version();
