@@ -16,6 +16,8 @@ void add_fork_book(mmhold::scenario_book& book);         // fork, migration, swa
 void add_file_book(mmhold::scenario_book& book);         // files and shared memory
 void add_remap_book(mmhold::scenario_book& book);        // mremap
 void add_large_book(mmhold::scenario_book& book);        // large leaves
+void add_marker_book(mmhold::scenario_book& book);       // guards, poison, NUMA hints
+void add_growth_book(mmhold::scenario_book& book);       // stacks that grow
 void add_pair_scenarios(mmhold::scenario_book& book);    // every taker against every meddler
 void add_pair_mutants(mmhold::scenario_book& book);      // and their mutants
 

@@ -208,18 +208,6 @@ private:
     Space& space_;
 };
 
-/// An mm lock that everybody only ever holds shared: such holds do not meet, so there is nothing to
-/// search.
-struct never_exclusive_lock {
-    using machine = model_machine;
-    bool try_lock_shared() noexcept { return true; }
-    void lock_shared() noexcept {}
-    void unlock_shared() noexcept {}
-    bool try_lock() noexcept { return true; }
-    void lock() noexcept {}
-    void unlock() noexcept {}
-};
-
 /// Is there memory for two folios, or for one and some pages?
 enum class memory_for : std::uint8_t { two_folios, one_folio };
 
@@ -227,7 +215,7 @@ enum class memory_for : std::uint8_t { two_folios, one_folio };
 template<class Taker, memory_for Memory, template<class> class Handler = dispatch>
 struct two_in_one_leaf {
     using M = model_machine;
-    using world = pair_world<pair_config<never_exclusive_lock>>;
+    using world = pair_world<pair_config<idle_mm_lock>>;
     static constexpr int actors = 2;
     static constexpr std::uint64_t third_page = 2;
     world w{{.pages = 4, .what = beginning::present::large_advised}};

@@ -21,6 +21,7 @@ enum class fate_of_page : std::uint8_t {
     replaced,   ///< another one takes its place
     copied,     ///< the same, unless somebody holds it
     read_only,  ///< it stays, but may not be written any more
+    hinted,     ///< it stays, but the next access must fault
 };
 
 /// What the scenario needs to know of a meddler.

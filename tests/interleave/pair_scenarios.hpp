@@ -94,7 +94,8 @@ private:
         auto const life = w_.frames.generation(out_[n]);
         M::expect(w_.records[Number].saw_writable(n, out_[n], life),
                   "a page that was not mapped there during the call");
-        auto const untouched = Meddler::traits.page != 0 || fate == fate_of_page::stays;
+        using enum fate_of_page;
+        auto const untouched = Meddler::traits.page != 0 || fate == stays || fate == hinted;
         if (n == 0 && untouched && w_.original) {
             M::expect(out_[n] == w_.original->frame,
                       "another page, although it never left its place");

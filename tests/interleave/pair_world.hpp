@@ -22,6 +22,7 @@
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/advise_large.hpp>
 #include <mmhold/space/frame_pool.hpp>
+#include <mmhold/space/guard.hpp>
 
 #include <array>
 #include <cstddef>
@@ -81,16 +82,30 @@ public:
         (void)word_.fetch_sub(writer, release("plain_lock.unlock"));
     }
 
-private:
+protected:
     static constexpr std::uint32_t writer = 1;
     static constexpr std::uint32_t reader = 2;
+    M::atomic<std::uint32_t> word_{0};
+
+private:
     bool taken() noexcept {
         M::lock_taken(this, lock_mode::shared);
         return true;
     }
-    M::atomic<std::uint32_t> word_{0};
 };
 static_assert(BlockingMmLock<plain_mm_lock>);
+
+/// An mm lock where nobody waits for anybody: everybody only ever holds it shared, or one actor alone
+/// holds it at all.
+struct idle_mm_lock {
+    using machine = model_machine;
+    bool try_lock_shared() noexcept { return true; }
+    void lock_shared() noexcept {}
+    void unlock_shared() noexcept {}
+    bool try_lock() noexcept { return true; }
+    void lock() noexcept {}
+    void unlock() noexcept {}
+};
 
 /// A lock that notes whether one actor, while it is watched, has given a shared hold up.
 template<class L>
@@ -148,6 +163,7 @@ struct beginning {
     enum class present : std::uint8_t {
         nothing,
         large_advised,  ///< nothing, but faults may map large folios
+        guard,          ///< a guard at the first page
         table,
         page,
         folio,
@@ -329,6 +345,7 @@ private:
             case large_advised:
                 (void)advise_large_folios(boot, space, pages(start.pages), advise_large::wanted);
                 break;
+            case guard: (void)guard_install(boot, space, pages(1)); break;
             case table: (void)space.table().lock_leaf(boot, place, 0, if_absent::create); break;
             case page: put_page(boot, 0); break;
             case folio: put_folio(boot, leaf); break;

@@ -145,7 +145,7 @@ struct busy_tlb {
 /// Shared memory of one page, which is mapped at its old place, and a TLB that knows it.
 struct shared_page_world {
     using M = model_machine;
-    struct config : pair_config<plain_mm_lock> {
+    struct config : pair_config<idle_mm_lock> {
         using flush = busy_tlb;
     };
     using space_type = address_space<config>;

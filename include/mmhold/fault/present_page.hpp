@@ -88,14 +88,15 @@ public:
         return done;
     }
 
-    /// Is there no page at `at`? Looks under the page table lock; out of date at once. Mm lock:
-    /// held shared.
+    /// Is there no page at `at`, so that somebody must bring one? Poison and guards are an answer,
+    /// too: who finds them need not wait. Looks under the page table lock; out of date at once. Mm
+    /// lock: held shared.
     [[nodiscard]] constexpr bool is_missing(cpu_type& me, virt_addr at) const {
         auto const& tree = space_.table().tree();
         if (!tree.admit(me, at)) return false;
         auto const locked = tree.lock_lowest(me, at);
         auto const entry = locked.read(format::index(at, locked.level()));
-        return entry.none() || stands_for_no_page(entry);
+        return entry.none() || is_userfault_wp(entry);
     }
     /// Is the page at `at`, there or not, write-protected for a userfault? Otherwise as
     /// is_missing(). (Linux asks whether it is not writable, which a page that is shared by

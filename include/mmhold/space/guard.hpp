@@ -57,6 +57,7 @@ public:
         for (std::uint64_t n = 0; n < part.pages(); ++n) {
             auto placed = place(part.page(n));
             while (placed.error() == errc::exists) {
+                Space::machine::relax();  // who faults again and again may want to look elsewhere
                 auto const page = *page_span::from(part.page(n), page_count{1});
                 if (auto const emptied = clear(page); !emptied) return emptied;
                 placed = place(part.page(n));
