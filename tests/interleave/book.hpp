@@ -18,6 +18,7 @@ void add_remap_book(mmhold::scenario_book& book);        // mremap
 void add_large_book(mmhold::scenario_book& book);        // large leaves
 void add_marker_book(mmhold::scenario_book& book);       // guards, poison, NUMA hints
 void add_growth_book(mmhold::scenario_book& book);       // stacks that grow
+void add_longterm_book(mmhold::scenario_book& book);     // long-term pins
 void add_pair_scenarios(mmhold::scenario_book& book);    // every taker against every meddler
 void add_pair_mutants(mmhold::scenario_book& book);      // and their mutants
 

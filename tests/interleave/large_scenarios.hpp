@@ -299,18 +299,13 @@ inline void add_large_faults(scenario_book& book) {
     using enum memory_for;
     book.add<two_in_one_leaf<fault_taker<>, two_folios>>("large.fault_beside_fault",
                                                          "two faults bring one large leaf");
-    // Sampled every day; all TSO executions are 118,234 and 569,818.
+    // Sampled every day; all TSO executions are 118,234.
     book.add<two_in_one_leaf<fault_taker<>, one_folio>>(
         "large.fault_beside_small_fault", "a large leaf, and a page where no folio is left",
-        reach::sampled);
-    book.add<two_in_one_leaf<gup_fast_taker<>, one_folio>>(
-        "large.gup_fast_beside_fault", "gup_fast of a page that a large leaf brings",
         reach::sampled);
     book.add_mutant<
         two_in_one_leaf<fault_taker<overwriting_large_fault>, two_folios, overwriting_large_fault>>(
         "large.fault_beside_fault", "entry_not_looked_at", "installs whatever is there");
-    book.add_mutant<two_in_one_leaf<gup_fast_taker<>, one_folio, overwriting_large_fault>>(
-        "large.gup_fast_beside_fault", "entry_not_looked_at", "the page that was taken is gone");
 }
 
 inline void add_large_scenarios(scenario_book& book) {

@@ -16,6 +16,7 @@ int main(int count, char** arguments) {
     mmhold_test::add_large_book(book);
     mmhold_test::add_marker_book(book);
     mmhold_test::add_growth_book(book);
+    mmhold_test::add_longterm_book(book);
     mmhold_test::add_pair_scenarios(book);
     mmhold_test::add_pair_mutants(book);
     return mmhold::run_explorer(book, count, arguments);

@@ -9,10 +9,10 @@
 //           anew: meanwhile anything may have happened to the rest.
 //
 // The operation below (operation.hpp) knows nothing of this: it is a loop around whole calls. A
-// page that cannot be moved ends it with no_memory, and nothing is pinned, as in Linux (read, not
-// run: the running kernel has no movable memory); Linux goes on for ever where a page cannot even
-// be isolated (§10 #12), here that is no_memory as well. Two long-term pinners cannot hinder each
-// other for ever: a page that one of them holds the other finds busy.
+// page that cannot be moved, in several tries, ends it with no_memory, and nothing is pinned, as in
+// Linux (read, not run: the running kernel has no movable memory); Linux goes on for ever where a
+// page cannot even be isolated (§10 #12), here that is no_memory as well. Two long-term pinners
+// cannot hinder each other for ever: a page that one of them holds the other finds busy.
 //
 // New pages that a fault brings in while a long-term pin waits for them come from the movable zone
 // like any other, and are moved then; Linux has them allocated elsewhere from the start.

@@ -98,8 +98,22 @@ struct longterm_mover<address_space<Config>> {
     }
 
 private:
+    /// How often a page that somebody holds is tried: a lockless walk that comes too late holds it
+    /// for a moment only, and must not make the pin fail (migrate_pages tries as often).
+    static constexpr int most_tries = 10;
+
     template<class W>
     static constexpr errc move_one(W const& held, space_type& space, cpu_type& me, virt_addr at,
+                                   pfn page) {
+        auto outcome = try_move(held, space, me, at, page);
+        for (int tries = 1; outcome == errc::busy && tries < most_tries; ++tries) {
+            space_type::machine::relax();
+            outcome = try_move(held, space, me, at, page);
+        }
+        return outcome;
+    }
+    template<class W>
+    static constexpr errc try_move(W const& held, space_type& space, cpu_type& me, virt_addr at,
                                    pfn page) {
         auto const found = space.find(at, held);
         if (!found) return errc::bad_address;
