@@ -234,6 +234,7 @@ mmap_request model_process::request_of_object(step const& one, mmap_request cons
         std::ranges::copy(std::span{contents}.subspan(index * page_bytes, page_bytes),
                           frames_.bytes(*page).begin());
         (void)object->add(index, *page);
+        frames_.mark_dirty(*page);  // it has just been written to
         frames_.put(*page);
     }
     auto request = object->request(0, plain.pages, plain.prot, plain.flags);

@@ -8,6 +8,7 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/space/address_space.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/migrate.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>

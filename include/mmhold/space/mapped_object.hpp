@@ -53,7 +53,6 @@ public:
     }
 
 protected:
-
     constexpr mapped_object(object_kind kind, object_owner owner) noexcept
         : memory_object{kind}, owner_{owner} {
         machine::name(&mappings_lock_, "mappings lock");
@@ -66,5 +65,12 @@ protected:
 private:
     object_owner owner_;
 };
+
+/// The page cache whose pages `area` shows; nullptr: none, or its object is of another kind.
+template<class Space>
+[[nodiscard]] constexpr typename Space::object_type* page_cache_of(vma const& area) noexcept {
+    auto const other = area.object == nullptr || area.object->kind() == object_kind::hugetlb;
+    return other ? nullptr : static_cast<typename Space::object_type*>(area.object);
+}
 
 }  // namespace mmhold

@@ -22,6 +22,7 @@
 #include <mmhold/paging/page_format.hpp>
 #include <mmhold/paging/table_tree.hpp>
 #include <mmhold/space/frame.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/migrate.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/vma.hpp>

@@ -325,6 +325,15 @@ public:
         return {};
     }
 
+    /// Reclaim has taken the last entry away: page `index` goes, if nobody holds or maps it and
+    /// nobody has written to it; the next who asks gets zeroes, as before.
+    constexpr void forget_if_clean(std::uint64_t index) noexcept {
+        spin_guard<machine> const held{pages_lock_};
+        auto const page = pages_.find(index);
+        if (!page || frames_.ref_count(*page) != 1) return;
+        if (!frames_.dirty(*page)) let_go({index, *page});
+    }
+
     /// fsync(2): hands the contents of every dirty page to `sink`, lowest first; the pages are
     /// clean and mapped read-only then, unless somebody writes to them again meanwhile. `sink` runs
     /// with the mappings lock held: it copies, and does not sleep. Answers how many pages there
@@ -484,12 +493,5 @@ private:
     dirty_tracking tracking_;
     writer_brake<machine>* brake_{nullptr};
 };
-
-/// The page cache whose pages `area` shows; nullptr: none, or its object is of another kind.
-template<class Space>
-[[nodiscard]] constexpr typename Space::object_type* page_cache_of(vma const& area) noexcept {
-    auto const other = area.object == nullptr || area.object->kind() == object_kind::hugetlb;
-    return other ? nullptr : static_cast<typename Space::object_type*>(area.object);
-}
 
 }  // namespace mmhold

@@ -4,6 +4,7 @@
 #include <mmhold/lock/held.hpp>
 #include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/hugetlb_object.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/object_mappings.hpp>
 #include <mmhold/space/page_cache.hpp>
 #include <mmhold/space/under_lock.hpp>

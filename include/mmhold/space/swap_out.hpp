@@ -21,6 +21,7 @@
 #include <mmhold/space/advised_range.hpp>
 #include <mmhold/space/entry_frame.hpp>
 #include <mmhold/space/lazy_free.hpp>
+#include <mmhold/space/mapped_object.hpp>
 #include <mmhold/space/page_marker.hpp>
 #include <mmhold/space/split_folio.hpp>
 #include <mmhold/space/taken_page.hpp>
@@ -125,10 +126,13 @@ private:
     return can_be_discarded(area);
 }
 
-/// Takes the entry for an object's page away, if it is the only one; the object keeps the page,
-/// pinned or not (measured on 6.18). False: it is no such page.
+/// Takes the entry for an object's page away, if it is the only one. The object keeps the page,
+/// pinned or not, but for shared memory's that nobody has written to (measured on 6.18; Linux lets
+/// clean pages of files go, too: here they stay, and are not read in again). False: it is no such
+/// page.
 template<class Space>
-constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, virt_addr at) {
+constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, vma const& area,
+                                  virt_addr at) {
     auto const& frames = space.frames();
     {
         auto const entry = space.table().lock_leaf(me, at, 0, if_absent::fail);
@@ -137,16 +141,23 @@ constexpr bool unmap_objects_page(typename Space::cpu_type& me, Space& space, vi
         auto const only_here = frames.map_count(leaf.target) == 1;
         if (frames.kind(leaf.target) != frame_kind::page_cache || !only_here) return false;
     }
-    unmapped_pages<Space> gone{space, me, empty_tables::stay, staying_mark::guard};
-    auto const page = *page_span::from(at, page_count{1});
-    return space.table().unmap(me, page, gone, space.flush()).has_value();
+    {
+        unmapped_pages<Space> gone{space, me, empty_tables::stay, staying_mark::guard};
+        auto const page = *page_span::from(at, page_count{1});
+        if (!space.table().unmap(me, page, gone, space.flush())) return false;
+    }
+    auto* const object = page_cache_of<Space>(area);
+    if (object != nullptr && object->kind() == object_kind::shmem) {
+        object->forget_if_clean(area.file_page_at(at));
+    }
+    return true;
 }
 
 /// Reclaim's choice for one page. Errors: why it stays.
 template<class Space, class W>
 constexpr result<void> page_out_one(W const& held, typename Space::cpu_type& me, Space& space,
                                     vma const& area, virt_addr at) {
-    if (area.object != nullptr && unmap_objects_page(me, space, at)) return {};
+    if (area.object != nullptr && unmap_objects_page(me, space, area, at)) return {};
     if (may_be_dropped(me, space, area, at)) return drop_lazy_page(held, me, space, area, at);
     return swap_out_page(held, me, space, at).error();
 }

@@ -3,6 +3,7 @@
 #include <mmhold/space/swap_out.hpp>
 
 #include "family_world.hpp"
+#include "object_world.hpp"
 
 using namespace mmhold;
 using namespace mmhold_test;
@@ -66,6 +67,31 @@ TEST_CASE("MADV_PAGEOUT leaves referenced and shared pages, and the zero page") 
     w.frames.put(page);
     REQUIRE(w.forks());
     CHECK(w.out(0, 5).value_or(99) == 0);
+}
+
+TEST_CASE("MADV_PAGEOUT: shared memory that nobody has written to is forgotten") {
+    object_world w;
+    w.map(w.one, 0, 0, 4);
+    for (std::uint64_t n = 0; n < 4; ++n) w.touch(w.one, n, n);
+    auto const written = *w.object.find(1);
+    w.frames.mark_dirty(written);
+    w.frames.put(written);
+    auto const held = *w.object.find(2);
+    w.map(w.two, 3, 3, 1);
+    w.touch(w.two, 3, 3);
+    CHECK(page_out(w.me, w.one, w.span(0, 4)).value_or(99) == 3);
+    auto const is_cached = [&](std::uint64_t n) {
+        auto const page = w.object.find(n);
+        if (page) w.frames.put(*page);
+        return page.has_value();
+    };
+    CHECK_FALSE(is_cached(0));
+    CHECK(is_cached(1));  // written to
+    CHECK(is_cached(2));  // held
+    CHECK(is_cached(3));  // mapped elsewhere
+    CHECK_FALSE(w.mapped(w.one, 2));
+    CHECK(w.mapped(w.one, 3));
+    w.frames.put(held);
 }
 
 TEST_CASE("a full store ends paging out, which is no error") {
