@@ -38,6 +38,12 @@ public:
     void serve_by_hand() { by_hand_ = true; }
     /// Waits up to so many milliseconds for an event that nobody has read; where it is.
     bool take_event(memory of, int milliseconds, std::uint64_t& at);
+    /// Waits up to so many milliseconds for a message of a userfaultfd that is told of changes.
+    bool has_message(int milliseconds);
+    /// How many wait for a page of one of the userfaultfds.
+    int waiting() const;
+    /// Whom end_call ends.
+    void note_caller(int who) { caller_.store(who); }
     /// Stops the helpers.
     void end();
 
@@ -60,6 +66,10 @@ private:
     std::int64_t remap_step(step const& one);
     std::int64_t uffd_step(step const& one);
     std::int64_t large_step(step const& one);
+    std::int64_t told_step(step const& one);
+    std::int64_t hear(memory of);
+    std::int64_t start_reader(step const& one);
+    std::int64_t ask_child();
     std::int64_t map(step const& one);
     std::int64_t map_core(step const& one);
     std::int64_t map_advice(step const& one);
@@ -102,6 +112,9 @@ private:
     std::string folder_;
     fault_counts faults_;
     std::byte* buffer_ = nullptr;  ///< shared memory: no faults of its own
+    /// What fork's child has read, and one more; 0: nothing yet. All processes see it.
+    static inline std::atomic<int>* says_ = nullptr;
+    std::atomic<int> caller_{0};
     std::uint64_t seed_ = 0;
     std::uint64_t digest_ = 0;
     std::uint32_t buffer_pins_ = 0;  ///< O_DIRECT's of our own buffer

@@ -65,6 +65,7 @@ bool generator::goes_with_the_mappings(op what) const {
         case op::unregister: return !any_of(is_large);
         case op::remove:
             return !has_ring && !any_of(is_large) && !has_[static_cast<std::size_t>(memory::perf)];
+        case op::fork: return !any_of(is_told);  // told_scripts.cpp
         default: return true;
     }
 }
@@ -102,9 +103,10 @@ step generator::change() {
     if (large_ && one_in(4)) one.bytes = large_bytes;
     if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
-        constexpr std::array servers{memory::faults,        memory::faults_bus,
-                                     memory::faults_user,   memory::faults_wp,
-                                     memory::faults_shared, memory::faults_minor};
+        constexpr std::array servers{
+            memory::faults,      memory::faults_bus,     memory::faults_user,
+            memory::faults_wp,   memory::faults_shared,  memory::faults_minor,
+            memory::faults_told, memory::faults_removed, memory::faults_told_shared};
         one.of = servers[below(servers.size())];
     } else if (what == op::keep || what == op::register_buffers) {
         one.bytes = some_length();
@@ -118,8 +120,13 @@ step generator::change() {
 /// Where to, and with which flags, for the steps that say so.
 void generator::add_target(step& one) {
     if (area_of(one.what) == area::uffd) {
-        constexpr std::array servers{memory::faults, memory::faults_wp, memory::faults_wp,
-                                     memory::faults_shared, memory::faults_minor};
+        constexpr std::array servers{memory::faults,
+                                     memory::faults_wp,
+                                     memory::faults_wp,
+                                     memory::faults_shared,
+                                     memory::faults_minor,
+                                     memory::faults_told,
+                                     memory::faults_told_shared};
         one.of = servers[below(servers.size())];
         one.how = static_cast<unsigned>(below(2));
         one.to = some_page();
