@@ -70,6 +70,7 @@ std::int64_t linux_process::layout(step const& one) {
         case area::remap: return remap_step(one);
         case area::uffd: return uffd_step(one);
         case area::large: return large_step(one);
+        case area::told: return told_step(one);
         case area::special: break;
     }
     return -ENOSYS;
@@ -83,7 +84,7 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
         case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
         case op::close_faults: close_faults(one.of); return 0;
-        case op::fork: return start_child(one.how);
+        case op::fork: return one.how == 3 ? start_reader(one) : start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(one);
         case op::drain: return drain();
@@ -200,7 +201,8 @@ std::int64_t linux_process::map(step const& one) {
         case area::uffd: return map_uffd(one);
         case area::large: return map_large(one);
         case area::special: return map_special(one);
-        case area::remap: break;
+        case area::remap:
+        case area::told: break;
     }
     return -ENOSYS;
 }

@@ -32,12 +32,21 @@ public:
     /// Opens what the callers need. `folder`: for the file of O_DIRECT.
     linux_process(std::string const& folder, fault_counts faults);
 
-    /// Runs one step; writes the answer as the last thing it does.
+    /// Runs one step, then looks at the memory; writes the answer as the last thing it does.
     void run(step const& one, answer& out);
+    /// Runs one step only. A look reads every page that is there; one that another thread takes
+    /// away meanwhile would be put back by it.
+    answer run_without_a_look(step const& one);
     /// From now on nobody serves the userfaultfds that are opened but take_event().
     void serve_by_hand() { by_hand_ = true; }
     /// Waits up to so many milliseconds for an event that nobody has read; where it is.
     bool take_event(memory of, int milliseconds, std::uint64_t& at);
+    /// Waits up to so many milliseconds for a message of a userfaultfd that is told of changes.
+    bool has_message(int milliseconds);
+    /// How many wait for a page of one of the userfaultfds.
+    int waiting() const;
+    /// Whom end_call ends.
+    void note_caller(int who) { caller_.store(who); }
     /// Stops the helpers.
     void end();
 
@@ -60,6 +69,10 @@ private:
     std::int64_t remap_step(step const& one);
     std::int64_t uffd_step(step const& one);
     std::int64_t large_step(step const& one);
+    std::int64_t told_step(step const& one);
+    std::int64_t hear(memory of);
+    std::int64_t start_reader(step const& one);
+    std::int64_t ask_child();
     std::int64_t map(step const& one);
     std::int64_t map_core(step const& one);
     std::int64_t map_advice(step const& one);
@@ -103,6 +116,9 @@ private:
     std::string folder_;
     fault_counts faults_;
     std::byte* buffer_ = nullptr;  ///< shared memory: no faults of its own
+    /// What fork's child has read, and one more; 0: nothing yet. All processes see it.
+    static inline std::atomic<int>* says_ = nullptr;
+    std::atomic<int> caller_{0};
     std::uint64_t seed_ = 0;
     std::uint64_t digest_ = 0;
     std::uint32_t buffer_pins_ = 0;  ///< O_DIRECT's of our own buffer

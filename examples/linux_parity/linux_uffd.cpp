@@ -98,6 +98,10 @@ std::int64_t linux_process::map_uffd(step const& one) {
 
 /// UFFD_FEATURE_* to ask for.
 std::uint64_t linux_process::features_for(memory of) {
+    constexpr std::uint64_t everything = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+                                         UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+    if (of == memory::faults_removed) return UFFD_FEATURE_EVENT_REMOVE;
+    if (is_told(of)) return everything;
     return of == memory::faults_wp ? feature_wp_unpopulated : 0;
 }
 

@@ -45,7 +45,7 @@ std::int64_t model_process::advice_step(step const& one) {
 std::int64_t model_process::map_advice(step const& one) {
     auto request = plain_request(one);
     request.properties = {vma_flag::droppable, vma_flag::wipe_on_fork, vma_flag::dont_dump};
-    return linux_value(mm_.mmap(me_, request));
+    return linux_value(mapped(request));
 }
 
 }  // namespace parity

@@ -39,7 +39,7 @@ std::int64_t model_process::map_large(step const& one) {
     auto request = plain_request(one);
     if (one.of == memory::large) {
         request.properties = vma_flag::large_advised;
-        auto const got = mm_.mmap(me_, request);
+        auto const got = mapped(request);
         return got ? 0 : linux_value(got);
     }
     if (!hugetlb_pool_) {

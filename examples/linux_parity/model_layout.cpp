@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What prepares the ground: mmap and its kinds of memory, userfaultfd, fork, pipes that are kept.
+#include <mmhold/callers/madvise.hpp>
 #include <mmhold/callers/uring_buffers.hpp>
 #include <mmhold/callers/vmsplice.hpp>
 #include <mmhold/gup/unpin.hpp>
@@ -17,6 +18,7 @@ void model_pager::serve() {
     for (;;) {
         auto const event = faults_.wait_event(me_.current(), wait_mode::killable);
         if (!event) return;
+        if (event->kind != userfault_event_kind::fault) continue;
         ++events_;
         if (serve_other(*event)) continue;
         auto const span = page_span::from(event->address.page_start(), page_count{1});
@@ -30,6 +32,7 @@ model_process::~model_process() {
     drain();
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
+    if (first_) end_child();
     if (first_) mm_.exit(me_);
     end_specials();
 }
@@ -51,6 +54,7 @@ std::int64_t model_process::layout(step const& one) {
         case area::remap: return remap_step(one);
         case area::uffd: return uffd_step(one);
         case area::large: return large_step(one);
+        case area::told: return told_step(one);
         case area::special: break;
     }
     return -ENOSYS;
@@ -61,7 +65,7 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return start_child(one.how);
+        case op::fork: return one.how == 3 ? start_reader(one) : start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();
@@ -81,12 +85,12 @@ std::int64_t model_process::range_step(step const& one) {
     if (!span) return one.what == op::protect ? -ENOMEM : -EINVAL;
     if (one.what == op::unmap) {
         if (where_.bug == planted_bug::lost_frame) (void)frames_.allocate(frame_kind::anonymous);
-        return linux_value(mm_.munmap(me_, *span));
+        return unmap(*span);
     }
     if (one.what == op::discard) {
         auto const forgets = where_.bug == planted_bug::short_discard && pages > 1;
         auto const gone = forgets ? *page_span::from(span->start(), page_count{pages - 1}) : *span;
-        return linux_value(mm_.dontneed(me_, gone));
+        return linux_value(discard(me_, mm_, gone, discard_how::now));
     }
     return linux_value(mm_.mprotect(me_, *span, rights(one.prot)));
 }
@@ -182,7 +186,8 @@ std::int64_t model_process::map(step const& one) {
         case area::uffd: return map_uffd(one);
         case area::large: return map_large(one);
         case area::special: return map_special(one);
-        case area::remap: break;
+        case area::remap:
+        case area::told: break;
     }
     return -ENOSYS;
 }
@@ -207,7 +212,7 @@ std::int64_t model_process::map_core(step const& one) {
         request.may = prot::rw;
         request.properties = {vma_flag::secret, vma_flag::locked, vma_flag::dont_dump};
     }
-    auto const got = mm_.mmap(me_, request);
+    auto const got = mapped(request);
     if (!got && has_object(one.of)) objects_.pop_back();
     if (!got || !has_faults(one.of)) return got ? 0 : linux_value(got);
     auto const span = page_span::from(*got, request.pages);
@@ -252,7 +257,7 @@ std::int64_t model_process::map_device() {
                                .kind = vma_kind::vvar,
                                .may = prot::r,
                                .properties = {vma_flag::io, vma_flag::pfnmap}};
-    auto const got = mm_.mmap(me_, request);
+    auto const got = mapped(request);
     if (!got) return linux_value(got);
     auto leaf = page_entry::leaf_to(pfn{7}, prot::r);
     leaf.special = true;

@@ -59,6 +59,7 @@ private:
 struct fault_server {
     std::unique_ptr<faults_type> faults;
     std::unique_ptr<model_pager> pager;
+    space_type* mm{nullptr};  ///< whose pages it supplies, if not this process's
 };
 
 /// What the kernel answers where the library says this.
@@ -73,6 +74,16 @@ std::int64_t linux_value(result<T> const& got) {
 struct model_specials;
 struct specials_deleter {
     void operator()(model_specials* those) const;
+};
+
+/// fork's child that reads one byte (model_told).
+struct forked_child {
+    ~forked_child();
+
+    std::unique_ptr<space_type> mm{};
+    std::vector<std::unique_ptr<faults_type>> faults{};  ///< of which no pager has heard yet
+    std::thread reader{};
+    std::atomic<int> says{0};  ///< what it has read, and one more
 };
 
 /// An address space and what it is made of.
@@ -103,6 +114,7 @@ struct model_world {
     config::tables tables;
     config::reclaimer domain{};
     space_type mm{frames, tables, domain};
+    forked_child child{};
 };
 
 /// An address space of the library as the place where a script runs.
@@ -125,6 +137,12 @@ public:
     void serve_by_hand() { by_hand_ = true; }
     /// The oldest event of a userfaultfd that nobody has read, if there is one: where it is.
     bool take_event(memory of, std::uint64_t& at);
+    /// Is there a message that nobody has read?
+    bool has_message();
+    /// How many wait for a page of one of the userfaultfds.
+    std::uint32_t waiting();
+    /// Ends the call that this process is making.
+    void kill() { me_.current().kill(); }
 
 private:
     // model_side.cpp: the callers of gup
@@ -159,6 +177,13 @@ private:
     std::int64_t remap_step(step const& one);
     std::int64_t uffd_step(step const& one);
     std::int64_t large_step(step const& one);
+    std::int64_t told_step(step const& one);
+    std::int64_t hear(memory of);
+    std::int64_t unmap(page_span span);
+    result<virt_addr> mapped(mmap_request const& request);
+    std::int64_t start_reader(step const& one);
+    std::int64_t ask_child();
+    void end_child();
     std::int64_t map(step const& one);
     std::int64_t map_core(step const& one);
     std::int64_t map_advice(step const& one);

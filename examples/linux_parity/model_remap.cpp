@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // mremap.
+#include <mmhold/fault/userfault_notices.hpp>
 #include <mmhold/space/mremap.hpp>
 
 #include "model_process.hpp"
@@ -25,8 +26,9 @@ std::int64_t model_process::remap_step(step const& one) {
     if (!old) old = page_span::from(mm_.limits().end, pages);
     if (!old) return -EINVAL;
     auto const flags = mremap_flags::from_bits(static_cast<std::uint8_t>(one.how));
-    auto const got =
-        mmhold::mremap(me_, mm_, *old, rounded_up(one.to_bytes), flags, virt_addr{one.to});
+    auto done = mremap_telling(me_, mm_, *old, rounded_up(one.to_bytes), flags, virt_addr{one.to});
+    done.tickets.wait(wait_mode::killable);
+    auto const& got = done.answer;
     if (!got) return linux_value(got);
     auto const in_arena = got->value >= arena_start && got->value < arena_page(arena_pages);
     if (!in_arena) return place_elsewhere;

@@ -80,8 +80,7 @@ std::int64_t model_process::map_read_only(step const& one) {
             ->request(0, request.pages, request.prot, request.flags, descriptor_rights::read_only);
     request.may = read_only.may;
     auto const allowed = request.prot.without(request.may).empty();
-    auto const answer =
-        allowed ? linux_value(result<void>{mm_.mmap(me_, request).error()}) : -EACCES;
+    auto const answer = allowed ? linux_value(result<void>{mapped(request).error()}) : -EACCES;
     if (answer != 0) objects_.pop_back();
     return answer;
 }
@@ -91,7 +90,7 @@ std::int64_t model_process::map_dev_zero(step const& one) {
     auto request = plain_request(one);
     request.file = 1000 + seed_;  // each has been opened for itself
     request.properties = request.properties.with(vma_flag::driver_is_asked);
-    return linux_value(mm_.mmap(me_, request));
+    return linux_value(mapped(request));
 }
 
 std::int64_t model_process::map_driver(step const& one, special_traits const& traits) {
@@ -108,7 +107,7 @@ std::int64_t model_process::map_driver(step const& one, special_traits const& tr
     auto& driver = *drivers.emplace_back(std::make_unique<model_driver>(mm_, traits));
     auto request = driver.request(0, plain.pages, plain.prot, plain.flags);
     request.hint = plain.hint;
-    auto const got = mm_.mmap(me_, request);
+    auto const got = mapped(request);
     if (!got) return linux_value(got);
     std::vector<std::byte> contents(one.bytes);
     fill_pattern(std::span{contents}.first(numbers ? page_bytes : one.bytes), seed_);
@@ -146,7 +145,7 @@ std::int64_t model_process::map_vdso() {
     auto request = own.vdso->request(0, page_count{where_.vdso_pages}, prot::rx);
     request.hint = virt_addr{where_.vdso_at};
     request.flags = mmap_flag::fixed;
-    return linux_value(mm_.mmap(me_, request));
+    return linux_value(mapped(request));
 }
 
 }  // namespace parity

@@ -43,7 +43,9 @@ std::int64_t filled(space_type& mm, page_span span, userfault_filled done) {
 
 /// `how`: fill and go_on write-protect the pages; move allows holes.
 std::int64_t model_process::uffd_step(step const& one) {
-    auto* const faults = servers_[fault_server_of(one.of)].faults.get();
+    auto const& server = servers_[fault_server_of(one.of)];
+    auto* const faults = server.faults.get();
+    auto& mm = server.mm != nullptr ? *server.mm : mm_;
     if (faults == nullptr) return -EBADF;
     auto const span = whole_pages(one.at, one.bytes, mm_.limits().end);
     if (!span) return -EINVAL;
@@ -57,16 +59,16 @@ std::int64_t model_process::uffd_step(step const& one) {
                 me_, *span, on ? userfault_protection::on : userfault_protection::off);
             return done.error() == errc::bad_address ? -ENOENT : linux_value(done);
         }
-        case op::go_on: return filled(mm_, *span, faults->go_on(me_, *span, now, protect));
+        case op::go_on: return filled(mm, *span, faults->go_on(me_, *span, now, protect));
         case op::fill: {
             if (one.bytes > most_bytes) return -EINVAL;
             std::ranges::fill(buffer_, std::byte{'f'});
             auto const source = std::span{buffer_}.first(one.bytes);
-            return filled(mm_, *span, faults->copy(me_, *span, source, now, protect));
+            return filled(mm, *span, faults->copy(me_, *span, source, now, protect));
         }
         case op::awaken: return linux_value(result<void>{faults->wake(*span).error()});
-        case op::zero: return filled(mm_, *span, faults->zeropage(me_, *span));
-        case op::poison: return filled(mm_, *span, faults->poison(me_, *span));
+        case op::zero: return filled(mm, *span, faults->zeropage(me_, *span));
+        case op::poison: return filled(mm, *span, faults->poison(me_, *span));
         case op::move: return move_pages(*faults, me_, one, *span, mm_.limits().end);
         default: return linux_value(faults->unregister_range(me_, *span));
     }
@@ -79,7 +81,7 @@ std::int64_t model_process::map_uffd(step const& one) {
         request = request_of_object(one, request);
         objects_.pop_back();  // nobody changes its length
     }
-    auto const got = mm_.mmap(me_, request);
+    auto const got = mapped(request);
     if (!got) return linux_value(got);
     auto const span = page_span::from(*got, request.pages);
     userfault_modes modes = minor ? userfault_mode::minor : userfault_mode::missing;
@@ -89,7 +91,10 @@ std::int64_t model_process::map_uffd(step const& one) {
 
 /// The features a descriptor of this kind of memory is opened with.
 userfault_features model_process::features_for(memory of) {
-    if (of == memory::faults_wp) return userfault_feature::wp_unpopulated;
+    using enum userfault_feature;
+    if (of == memory::faults_removed) return event_remove;
+    if (is_told(of)) return {event_fork, event_remap, event_remove, event_unmap};
+    if (of == memory::faults_wp) return wp_unpopulated;
     return {};
 }
 

@@ -87,6 +87,9 @@ constexpr std::array<op_words, ops> op_names{{
     {"collapse", "MADV_COLLAPSE", area::large},
     {"punch", "fallocate, PUNCH_HOLE", area::large},
     {"advise", "madvise, by number", area::advice, fields::numbered_range},
+    {"hear", "read(2) of a userfaultfd", area::told, fields::source},
+    {"child", "what a forked child has read", area::told, fields::none},
+    {"end_call", "SIGKILL for the caller", area::told, fields::none},
 }};
 struct memory_words {
     std::string_view name;
@@ -101,6 +104,10 @@ constexpr std::array<memory_words, memories> memory_names{{
     {"faults_wp", area::uffd},
     {"faults_shared", area::uffd},
     {"faults_minor", area::uffd},
+    {"faults_told", area::uffd},
+    {"faults_removed", area::uffd},
+    {"faults_told_shared", area::uffd},
+    {"faults_twin", area::told},
     {"secret"},
     {"memfd"},
     {"memfd_own"},
@@ -216,6 +223,8 @@ std::string to_text(step const& one) {
     if (source) out << " of=" << name_of(one.of);
     if (has == fields::mapping || has == fields::rights) out << " prot=" << rights(one.prot);
     if (has == fields::how && one.how != 0) out << " how=" << one.how;
+    auto const reads = one.what == op::fork && one.how == 3;
+    if (reads) out << " at=" << place(one.at);
     if (has == fields::none || has == fields::source || has == fields::how) return out.str();
     out << " at=" << place(one.at) << " bytes=" << one.bytes;
     if (has == fields::target || has == fields::source_target) out << " to=" << place(one.to);

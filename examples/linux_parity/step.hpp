@@ -72,12 +72,15 @@ enum class op : std::uint8_t {
     collapse,    // MADV_COLLAPSE; linux_large, model_large
     punch,       // fallocate(PUNCH_HOLE) of what is mapped at `at`, as far as it has an object
     advise,      // madvise with the number in `how`; linux_advice, model_advice
+    hear,        // one message of `of`'s userfaultfd; linux_told, model_told
+    child,       // what the child of fork, how 3, has read at `at`; EAGAIN: it waits for its pager
+    end_call,    // SIGKILL for who makes the call that a script with two actors waits for
 };
 inline constexpr std::size_t callers = static_cast<std::size_t>(op::map);
-inline constexpr std::size_t ops = static_cast<std::size_t>(op::advise) + 1;
+inline constexpr std::size_t ops = static_cast<std::size_t>(op::end_call) + 1;
 
 /// Which pair of files does a step.
-enum class area : std::uint8_t { core, advice, remap, uffd, large, special };
+enum class area : std::uint8_t { core, advice, remap, uffd, large, special, told };
 
 /// What `map` maps.
 enum class memory : std::uint8_t {
@@ -89,35 +92,43 @@ enum class memory : std::uint8_t {
     faults_wp,       ///< private, missing and write-protect mode; the pager lifts the protection
     faults_shared,   ///< shared memory, missing mode
     faults_minor,    ///< shared memory, its pages in a memfd, minor mode; the pager goes on
-    secret,          ///< memfd_secret
-    memfd,           ///< shared, an object with contents
-    memfd_own,       ///< the same, private
-    memfd_end,       ///< shared, the object ends in the middle of the mapping
-    memfd_end_own,   ///< the same, private
-    file,            ///< shared, a file on a disk, its pages cached
-    file_own,        ///< the same, private
-    file_ro,         ///< shared, a file that is open for reading only
-    dev_zero,        ///< private, /dev/zero
-    droppable,       ///< MAP_DROPPABLE
-    stack,           ///< private, MAP_GROWSDOWN
-    ring,            ///< the submission ring of an io_uring
-    perf,            ///< the ring of a perf event
-    large,           ///< private, advised to be large; in the large arena
-    hugetlb,         ///< private hugetlb pages; in the large arena
-    hugetlb_shared,  ///< the same, shared
-    hugetlbfs,       ///< shared, a file of hugetlbfs; in the large arena
-    hugetlbfs_own,   ///< the same, private
-    vdso,            ///< the process's own [vdso], wherever it is
-    device,          ///< the process's own [vvar], wherever it is
+    faults_told,     ///< private, missing mode, and fork, mremap, munmap, madvise are told of
+    faults_removed,  ///< private, missing mode, only madvise is told of
+    faults_told_shared,  ///< shared memory, missing mode, everything is told of
+    faults_twin,         ///< nothing that can be mapped: the child's, of which fork has told
+    secret,              ///< memfd_secret
+    memfd,               ///< shared, an object with contents
+    memfd_own,           ///< the same, private
+    memfd_end,           ///< shared, the object ends in the middle of the mapping
+    memfd_end_own,       ///< the same, private
+    file,                ///< shared, a file on a disk, its pages cached
+    file_own,            ///< the same, private
+    file_ro,             ///< shared, a file that is open for reading only
+    dev_zero,            ///< private, /dev/zero
+    droppable,           ///< MAP_DROPPABLE
+    stack,               ///< private, MAP_GROWSDOWN
+    ring,                ///< the submission ring of an io_uring
+    perf,                ///< the ring of a perf event
+    large,               ///< private, advised to be large; in the large arena
+    hugetlb,             ///< private hugetlb pages; in the large arena
+    hugetlb_shared,      ///< the same, shared
+    hugetlbfs,           ///< shared, a file of hugetlbfs; in the large arena
+    hugetlbfs_own,       ///< the same, private
+    vdso,                ///< the process's own [vdso], wherever it is
+    device,              ///< the process's own [vvar], wherever it is
 };
 inline constexpr std::size_t memories = static_cast<std::size_t>(memory::device) + 1;
 /// Has it a userfaultfd of its own?
 inline constexpr bool has_faults(memory of) {
-    return of >= memory::faults && of <= memory::faults_minor;
+    return of >= memory::faults && of <= memory::faults_twin;
 }
-inline constexpr std::size_t fault_servers = 6;
+inline constexpr std::size_t fault_servers = 10;
 inline constexpr std::size_t fault_server_of(memory of) {
     return static_cast<std::size_t>(of) - static_cast<std::size_t>(memory::faults);
+}
+/// Is its pager told of what happens to it?
+inline constexpr bool is_told(memory of) {
+    return of >= memory::faults_told && of <= memory::faults_told_shared;
 }
 /// Does it live in the large arena?
 inline constexpr bool is_large(memory of) {
@@ -142,8 +153,9 @@ inline constexpr bool is_on_disk(memory of) {
 inline constexpr bool is_shared(memory of) {
     return of == memory::shared || of == memory::secret || of == memory::memfd ||
            of == memory::memfd_end || of == memory::file || of == memory::file_ro ||
-           of == memory::faults_shared || of == memory::faults_minor || of == memory::ring ||
-           of == memory::perf || of == memory::hugetlb_shared || of == memory::hugetlbfs;
+           of == memory::faults_shared || of == memory::faults_minor ||
+           of == memory::faults_told_shared || of == memory::ring || of == memory::perf ||
+           of == memory::hugetlb_shared || of == memory::hugetlbfs;
 }
 /// How many bytes of a mapping of `bytes` bytes its object has.
 inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
@@ -152,6 +164,17 @@ inline constexpr std::uint64_t object_bytes_of(memory of, std::uint64_t bytes) {
     auto const ends = of == memory::memfd_end || of == memory::memfd_end_own;
     return ends ? bytes / page_bytes / 2 * page_bytes : bytes;
 }
+
+/// What `hear` answers: 1 a fault at page a, with flags b; 2 fork; 3 mremap of c pages from a to b;
+/// 4 madvise, 5 munmap, from a to b. Two digits for each.
+inline constexpr std::int64_t heard_value(unsigned kind, std::uint64_t a, std::uint64_t b,
+                                          std::uint64_t c) {
+    auto const digits = [](std::uint64_t number) {
+        return static_cast<std::int64_t>(number < 99 ? number : 99);
+    };
+    return ((kind * 100 + digits(a)) * 100 + digits(b)) * 100 + digits(c);
+}
+inline constexpr bool is_notice(std::int64_t heard) { return heard >= 2'000'000; }
 
 /// Its size after `truncate`. A file on a disk only shrinks: how many pages the kernel reads ahead
 /// behind its old end is nobody's promise.

@@ -187,6 +187,8 @@ enum class at_fork : std::uint8_t;  // fork_advice.hpp; and fork_advice, fork_ad
 // lazy_free.hpp: lazy_free, lazy_free_locked, drop_lazy_page; reclaim_lazy.hpp: reclaim_lazy_free
 // remove.hpp: remove_pages, remove_pages_locked
 enum class mremap_flag : std::uint8_t;  // mremap.hpp; and mremap, mremap_locked
+enum class remap_part : std::uint8_t;   // mremap.hpp; and RemapListener
+enum class old_mapping : std::uint8_t;  // mremap.hpp
 template<Machine M>
 class protection_keys;  // protection_keys.hpp; and pkey_alloc, pkey_free, pkey_mprotect, keyed_mmap
 
@@ -243,7 +245,10 @@ class userfault_queue;  // userfault_queue.hpp
 template<class Space>
 class userfault;  // userfault.hpp
 template<Machine M>
-class userfault_tickets;  // userfault_notices.hpp; and fork_telling, munmap_telling
+class userfault_tickets;  // userfault_notices.hpp; and tell_before_removal, fork_telling,
+                          // munmap_telling, mmap_telling, mremap_telling
+template<class T, Machine M>
+struct told;  // userfault_notices.hpp
 struct page_request;  // page_request.hpp
 template<class Space>
 class page_source;  // page_source.hpp
@@ -302,7 +307,8 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
-enum class advice : std::uint8_t;  // madvise.hpp; and madvise
+enum class discard_how : std::uint8_t;  // discard.hpp; and discard
+enum class advice : std::uint8_t;       // madvise.hpp; and madvise
 // mlock.hpp             mlock_pages, munlock_pages
 // populate.hpp          madvise_populate
 // process_vm.hpp        process_vm_read, process_vm_write

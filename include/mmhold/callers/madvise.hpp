@@ -9,6 +9,7 @@
 //             (advised_range.hpp); populating ends at the first page that cannot be had
 //   result    0 or the errno
 
+#include <mmhold/callers/discard.hpp>
 #include <mmhold/callers/populate.hpp>
 #include <mmhold/callers/user_range.hpp>
 #include <mmhold/fault/collapse_large.hpp>
@@ -17,14 +18,13 @@
 #include <mmhold/space/cool_down.hpp>
 #include <mmhold/space/fork_advice.hpp>
 #include <mmhold/space/guard.hpp>
-#include <mmhold/space/lazy_free.hpp>
 #include <mmhold/space/marking_advice.hpp>
-#include <mmhold/space/remove.hpp>
 #include <mmhold/space/swap_out.hpp>
 #include <mmhold/space/under_lock.hpp>
 #include <mmhold/space/vma.hpp>
 #include <mmhold/vocab/access.hpp>
 #include <mmhold/vocab/errc.hpp>
+#include <mmhold/vocab/page_span.hpp>
 #include <mmhold/vocab/result.hpp>
 
 #include <cstdint>
@@ -37,9 +37,9 @@ enum class advice : std::uint8_t {
     random = 1,             ///< mark_mappings()
     sequential = 2,         ///< mark_mappings()
     will_need = 3,          ///< nothing: whoever touches it may still have to wait
-    dont_need = 4,          ///< dontneed()
-    free = 8,               ///< lazy_free()
-    remove = 9,             ///< remove_pages()
+    dont_need = 4,          ///< discard()
+    free = 8,               ///< discard()
+    remove = 9,             ///< discard()
     dont_fork = 10,         ///< fork_advice()
     do_fork = 11,           ///< fork_advice()
     mergeable = 12,         ///< mark_mappings()
@@ -54,7 +54,7 @@ enum class advice : std::uint8_t {
     page_out = 21,          ///< page_out()
     populate_read = 22,     ///< madvise_populate()
     populate_write = 23,    ///< madvise_populate()
-    dont_need_locked = 24,  ///< dontneed(), of locked memory as well
+    dont_need_locked = 24,  ///< discard(), of locked memory as well
     collapse = 25,          ///< collapse_large()
     guard_install = 102,    ///< guard_install()
     guard_remove = 103,     ///< guard_remove()
@@ -114,9 +114,9 @@ constexpr result<void> advise_pages(Space& mm, Cpu& me, page_span span, advice w
         case advice::random: return mark_mappings(me, mm, span, mark::reads_at_random);
         case advice::sequential: return mark_mappings(me, mm, span, mark::reads_in_order);
         case advice::will_need: return will_need(mm, span);
-        case advice::dont_need: return mm.dontneed(me, span);
-        case advice::free: return lazy_free(me, mm, span);
-        case advice::remove: return remove_pages(me, mm, span);
+        case advice::dont_need: return discard(me, mm, span, discard_how::now);
+        case advice::free: return discard(me, mm, span, discard_how::lazily);
+        case advice::remove: return discard(me, mm, span, discard_how::for_all);
         case advice::dont_fork: return fork_advice(me, mm, span, at_fork::leave_out);
         case advice::do_fork: return fork_advice(me, mm, span, at_fork::inherit);
         case advice::mergeable: return mark_mappings(me, mm, span, mark::merge_equal);
@@ -129,7 +129,7 @@ constexpr result<void> advise_pages(Space& mm, Cpu& me, page_span span, advice w
         case advice::keep_on_fork: return fork_advice(me, mm, span, at_fork::keep);
         case advice::cold: return cool_down(me, mm, span);
         case advice::page_out: return page_out(me, mm, span).error();
-        case advice::dont_need_locked: return mm.dontneed(me, span, locked_pages::go);
+        case advice::dont_need_locked: return discard(me, mm, span, discard_how::now_locked);
         case advice::collapse: return collapse_large(me, mm, span);
         case advice::guard_install: return guard_install(me, mm, span);
         case advice::guard_remove: return guard_remove(me, mm, span);

@@ -76,6 +76,7 @@ struct userfault_counts {
     std::uint32_t waiting{0};  ///< waiters not woken yet, whether their event was read or not
     std::uint32_t tickets{0};  ///< tickets that still exist, of woken waiters too
     std::uint64_t raised{0};   ///< events ever raised
+    std::uint32_t unheard{0};  ///< notices nobody has read yet; not among the unread
 
     friend constexpr bool operator==(userfault_counts const&, userfault_counts const&) = default;
 };
@@ -95,18 +96,25 @@ public:
     /// Queues it; ready when it has been read, or when nobody will. The queue stays changing for as
     /// long as the ticket lives. Once.
     [[nodiscard]] constexpr wait_ticket<M> send() noexcept {
-        send_(*on_);
+        actions_->send(*on_);
         return std::move(place_);
     }
+    /// Has a pager read it? (Its ticket is ready, too, when nobody will.) Only while its ticket
+    /// lives.
+    [[nodiscard]] constexpr bool heard() const noexcept { return actions_->heard(*on_); }
 
 private:
     friend userfault_queue<M>;
-    constexpr userfault_notice(waitable<M>& on, void (*queue_it)(waitable<M>&) noexcept) noexcept
-        : place_{on}, on_{&on}, send_{queue_it} {}
+    struct actions {
+        void (*send)(waitable<M>&) noexcept;
+        bool (*heard)(waitable<M>&) noexcept;
+    };
+    constexpr userfault_notice(waitable<M>& on, actions const& how) noexcept
+        : place_{on}, on_{&on}, actions_{&how} {}
 
     wait_ticket<M> place_;
     waitable<M>* on_;
-    void (*send_)(waitable<M>&) noexcept;
+    actions const* actions_;
 };
 
 /// The event queue of a userfault. Everything may be called from any cpu at any time; nothing but
@@ -167,7 +175,7 @@ public:
         M::name(me, "userfault notice");
         spin_guard<M> const held{lock_};
         changing_.set(changing_.get() + 1);
-        return userfault_notice<M>{*me, &notice::send};
+        return userfault_notice<M>{*me, notice::actions};
     }
     /// Is there a notice that its sender has not seen read yet (mmap_changing)?
     [[nodiscard]] constexpr bool changing() noexcept {
@@ -194,7 +202,7 @@ public:
     constexpr void stop() noexcept {
         spin_guard<M> const held{lock_};
         stopped_.set(true);
-        while (auto* const unheard = notices_.first()) hear(*unheard);
+        while (auto* const unheard = notices_.first()) take_out(*unheard);
         wake_readers();
     }
     /// Has it been stopped?
@@ -206,7 +214,8 @@ public:
     /// How full it is now.
     [[nodiscard]] constexpr userfault_counts counts() noexcept {
         spin_guard<M> const held{lock_};
-        return {unread_.size(), unread_.size() + read_.size(), tickets_.get(), raised_.get()};
+        return {unread_.size(), unread_.size() + read_.size(), tickets_.get(), raised_.get(),
+                notices_.size()};
     }
 
 private:
@@ -257,6 +266,12 @@ private:
             me.sleeper().prepare_to_wait();
             me.queue_->send(me);
         }
+        static constexpr bool heard(waitable<M>& on) noexcept {
+            auto& me = static_cast<notice&>(on);
+            spin_guard<M> const held{me.queue_->lock_};
+            return me.heard_.get();
+        }
+        static constexpr typename userfault_notice<M>::actions actions{&send, &heard};
 
     private:
         friend userfault_queue;
@@ -264,6 +279,7 @@ private:
         notice* self_{this};  // as in waiter
         userfault_queue* queue_;
         userfault_event what_;
+        typename M::template plain<bool> heard_{false};  // guarded by the queue's lock
     };
 
     struct reader_node : reader_line::link {
@@ -302,10 +318,14 @@ private:
         changing_.set(changing_.get() - 1);
     }
     /// Its sender need not wait any more.
-    constexpr userfault_event hear(notice& one) noexcept MMHOLD_REQUIRES(lock_) {
-        auto const what = one.what_;
+    constexpr void take_out(notice& one) noexcept MMHOLD_REQUIRES(lock_) {
         notice_line::leave(one);
         one.resolve();
+    }
+    constexpr userfault_event hear(notice& one) noexcept MMHOLD_REQUIRES(lock_) {
+        auto const what = one.what_;
+        one.heard_.set(true);
+        take_out(one);
         return what;
     }
 

@@ -73,6 +73,20 @@ enum class mremap_flag : std::uint8_t {
 };
 using mremap_flags = flag_set<mremap_flag>;
 
+/// What is unmapped: at the fixed place, or that by which the old range becomes shorter.
+enum class remap_part : std::uint8_t { target, rest };
+/// Does the mapping that pages move out of stay?
+enum class old_mapping : std::uint8_t { goes, stays };
+
+/// An heir that hears of everything that is about to be unmapped or to move, and may refuse. Called
+/// with the mm lock held.
+template<class H>
+concept RemapListener =
+    SourceHeir<H> && requires(H& heir, vma const& area, page_span span, virt_addr to) {
+        { heir.unmaps(span, remap_part::target) } -> std::same_as<result<void>>;
+        { heir.moves(area, span, to, old_mapping::goes) } -> std::same_as<result<void>>;
+    };
+
 namespace detail {
 
 /// What an entry is at its new place. A userfault that does not come along takes its write
@@ -119,7 +133,7 @@ public:
         auto const area = find(old.start());
         if (!area) return errc::bad_address;
         if (!names_a_place() && pages <= old.pages()) {
-            auto const done = drop(old.after(pages));
+            auto const done = drop(old.after(pages), remap_part::rest);
             return done ? result{old.start()} : done.error();
         }
         if (auto const refused = refuse(*area, old, pages); refused != errc::ok) return refused;
@@ -190,8 +204,12 @@ private:
     }
 
     /// munmap, where there is something to unmap.
-    constexpr result<void> drop(page_span span) {
-        return span.empty() ? errc::ok : space_.munmap_locked(held_, me_, span).error();
+    constexpr result<void> drop(page_span span, remap_part which) {
+        if (span.empty()) return {};
+        if constexpr (RemapListener<Heir>) {
+            if (auto const ready = heir_.unmaps(span, which); !ready) return ready;
+        }
+        return space_.munmap_locked(held_, me_, span);
     }
 
     constexpr result<virt_addr> grow(vma const& area, page_span old, std::uint64_t pages) {
@@ -221,10 +239,12 @@ private:
         if (!flags_.has(mremap_flag::fixed)) return move_anywhere(area, old, pages, to);
         auto memory = get_memory(area);
         if (!memory) return memory.error();
-        if (auto const free = drop(*page_span::from(to, page_count{pages})); !free) {
+        if (auto const free = drop(*page_span::from(to, page_count{pages}), remap_part::target);
+            !free) {
             return free.error();
         }
-        if (auto const shorter = drop(old.after(pages)); !shorter) return shorter.error();
+        if (auto const shorter = drop(old.after(pages), remap_part::rest); !shorter)
+            return shorter.error();
         auto const left = find(old.start());
         if (!left) return errc::bad_address;  // it was mapped at the fixed place itself
         if (left->flags.has(vma_flag::driver_places)) return errc::invalid_argument;
@@ -292,6 +312,10 @@ private:
         if (layout_.cuts_the_unsplittable(old)) return errc::invalid_argument;
         auto const target = *page_span::from(to, page_count{pages});
         auto const stays = old.empty() || flags_.has(mremap_flag::dont_unmap);
+        if constexpr (RemapListener<Heir>) {
+            auto const left = stays ? old_mapping::stays : old_mapping::goes;
+            if (auto const ready = heir_.moves(area, old, to, left); !ready) return ready.error();
+        }
         auto* const heir = area.source == nullptr ? nullptr : heir_(area);
         auto const comes_along = heir == area.source;
         auto const fresh = at_new_place(area, old, target);

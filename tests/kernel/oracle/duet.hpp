@@ -2,7 +2,8 @@
 #pragma once
 
 // Scripts with two actors: one makes a call that meets missing pages and waits in a userfaultfd,
-// the other changes the memory meanwhile (gup-semantics §8.4).
+// the other changes the memory meanwhile (gup-semantics §8.4). Or the call changes memory whose
+// pager is told of that (is_told), and waits until the other has read the message.
 //
 // The other acts when the call waits, and goes on when it is settled what the act has led to: after
 // an act that wakes the call, it has ended or waits again, which the next event says; after any
@@ -18,7 +19,8 @@
 
 namespace oracle {
 
-/// One such script. What it maps of a kind with faults is served by its acts only; whatever they
+/// One such script. Among its acts may be one call, which a third actor makes; a call that says
+/// EAGAIN waits. What it maps of a kind with faults is served by its acts only; whatever they
 /// leave undone, closing the userfaultfd ends.
 struct duet {
     std::string name{};
@@ -28,7 +30,12 @@ struct duet {
 };
 
 /// Where the call is.
-enum class caller_state : std::uint8_t { ended, waits, lost };
+enum class caller_state : std::uint8_t {
+    ended,
+    waits,    ///< for a page; the message has been read
+    unheard,  ///< there is a message that nobody has read
+    lost,
+};
 
 /// How an act ended, and where it left the call.
 struct act_answer {
@@ -44,6 +51,7 @@ struct duet_answer {
     static constexpr std::size_t most_acts = 12;
     std::array<act_answer, most_acts + 1> acts{};
     parity::answer call{};
+    parity::answer third{};  ///< of the act that is a call of its own
     bool ran{false};
 };
 
@@ -59,6 +67,8 @@ std::string side_by_side(duet const& script, duet_answer const& linux_says,
 
 /// gup-semantics §8.4, for each caller of `calls` that can be stopped half-way.
 std::vector<duet> named_duets(std::vector<parity::op> const& calls);
+/// What a userfaultfd is told of beside faults.
+std::vector<duet> told_duets();
 
 /// Makes duet after duet, the same for the same seed.
 class duet_generator {
@@ -69,6 +79,8 @@ public:
 private:
     std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
     parity::step act();
+    duet next_told();
+    parity::step told_act();
 
     std::mt19937_64 random_;
     std::vector<parity::op> calls_;

@@ -47,13 +47,21 @@ bool generator::goes_with_the_others(memory of) const {
 }
 
 /// May the script do this to what it has mapped so far? Pages that a pager on another cpu has
-/// supplied are known to reclaim only when that cpu finds the time.
+/// supplied are known to reclaim only when that cpu finds the time; and what a pager is told of
+/// mremap and fork is for two actors (told_scripts.cpp).
 bool generator::goes_with_the_mappings(op what) const {
-    if (what != op::page_out) return true;
-    for (std::size_t i = 0; i < memories; ++i) {
-        if (has_[i] && has_faults(static_cast<memory>(i))) return false;
+    auto const any_of = [this](auto test) {
+        for (std::size_t i = 0; i < memories; ++i) {
+            if (has_[i] && test(static_cast<memory>(i))) return true;
+        }
+        return false;
+    };
+    switch (what) {
+        case op::page_out: return !any_of(has_faults);
+        case op::remap:
+        case op::fork: return !any_of(is_told);
+        default: return true;
     }
-    return true;
 }
 
 step generator::mapping() {
@@ -89,9 +97,10 @@ step generator::change() {
     if (large_ && one_in(4)) one.bytes = large_bytes;
     if (what == op::fork) one.how = static_cast<unsigned>(below(3));
     if (what == op::close_faults) {
-        constexpr std::array servers{memory::faults,        memory::faults_bus,
-                                     memory::faults_user,   memory::faults_wp,
-                                     memory::faults_shared, memory::faults_minor};
+        constexpr std::array servers{
+            memory::faults,      memory::faults_bus,     memory::faults_user,
+            memory::faults_wp,   memory::faults_shared,  memory::faults_minor,
+            memory::faults_told, memory::faults_removed, memory::faults_told_shared};
         one.of = servers[below(servers.size())];
     } else if (what == op::keep || what == op::register_buffers) {
         one.bytes = some_length();
@@ -111,8 +120,13 @@ step generator::change() {
 /// Where to, and with which flags, for the steps that say so.
 void generator::add_target(step& one) {
     if (area_of(one.what) == area::uffd) {
-        constexpr std::array servers{memory::faults, memory::faults_wp, memory::faults_wp,
-                                     memory::faults_shared, memory::faults_minor};
+        constexpr std::array servers{memory::faults,
+                                     memory::faults_wp,
+                                     memory::faults_wp,
+                                     memory::faults_shared,
+                                     memory::faults_minor,
+                                     memory::faults_told,
+                                     memory::faults_told_shared};
         one.of = servers[below(servers.size())];
         one.how = static_cast<unsigned>(below(2));
         one.to = some_page();

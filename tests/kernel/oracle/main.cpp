@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 
 using namespace oracle;
 using namespace parity;
@@ -29,7 +30,7 @@ bool in_list(std::string const& list, std::string_view name) {
 }
 
 /// May random scripts map it anywhere?
-bool for_random_scripts(memory of) { return !has_own_place(of); }
+bool for_random_scripts(memory of) { return !has_own_place(of) && of != memory::faults_twin; }
 
 /// What is wanted and offered; says what is not offered, and why.
 menu make_menu(options const& chosen, offers const& machine) {
@@ -39,7 +40,8 @@ menu make_menu(options const& chosen, offers const& machine) {
     };
     for (std::size_t i = 0; i < ops; ++i) {
         auto const what = static_cast<op>(i);
-        if (!in_list(chosen.ops_wanted, name_of(what))) continue;
+        auto const for_two = area_of(what) == area::told;
+        if (for_two || !in_list(chosen.ops_wanted, name_of(what))) continue;
         if (!machine.without_op[i].empty()) {
             missing(name_of(what), machine.without_op[i]);
         } else {
@@ -224,6 +226,7 @@ int judge_duets(options const& chosen, offers const& machine) {
         return 0;
     }
     auto scripts = named_duets(calls);
+    for (auto& one : told_duets()) scripts.push_back(std::move(one));
     auto const named = scripts.size();
     duet_generator make{chosen.seed, calls};
     for (std::uint64_t i = 0; i < chosen.scripts; ++i) scripts.push_back(make.next());

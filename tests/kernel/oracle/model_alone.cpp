@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <iostream>
 #include <random>
+#include <utility>
 
 namespace oracle {
 
@@ -109,6 +110,7 @@ int run_model_alone(options const& chosen, menu const& from) {
 
 int run_duets_alone(options const& chosen, std::vector<op> const& calls) {
     auto scripts = named_duets(calls);
+    for (auto& one : told_duets()) scripts.push_back(std::move(one));
     duet_generator make{chosen.seed, calls};
     for (std::uint64_t i = 0; i < chosen.scripts; ++i) scripts.push_back(make.next());
     std::uint64_t wrong = 0;
