@@ -307,7 +307,7 @@ enum class trap : std::uint8_t;  // user_access.hpp
 // fixup_user_fault.hpp  fixup_user_fault, fixup_user_fault_unlocked
 // futex_key.hpp         get_futex_key
 // kvm.hpp               find_guest_page
-enum class discard_how : std::uint8_t;  // discard.hpp; and discard
+enum class discard_how : std::uint8_t;  // madvise.hpp; and discard
 enum class advice : std::uint8_t;       // madvise.hpp; and madvise
 // mlock.hpp             mlock_pages, munlock_pages
 // populate.hpp          madvise_populate

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
-#include <mmhold/callers/discard.hpp>
+#include <mmhold/callers/madvise.hpp>
 #include <mmhold/fault/userfault.hpp>
 
 #include "fixture.hpp"
