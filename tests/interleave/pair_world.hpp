@@ -358,11 +358,13 @@ private:
     void put_page(cpu_type& boot, std::uint64_t n) {
         auto const page = frames.allocate(frame_kind::anonymous);
         frames.set_exclusive(*page);
+        space.note_own_pages(place);
         (void)install_page(space, boot, place.plus(n * page_size), leaf(*page));
     }
     void put_folio(cpu_type& boot, page_entry (*entry_for)(pfn)) {
         auto const head = frames.allocate(frame_kind::anonymous, 2);
         frames.get(*head, 3);
+        space.note_own_pages(place);
         for (std::uint64_t n = 0; n < 4; ++n) frames.set_exclusive(head->plus(n));
         (void)space.table().map(boot, place, entry_for(*head), 1);
         space.note_mapped(entry_for(*head), 4);

@@ -302,6 +302,9 @@ public:
     int store(actor who, std::uint64_t page, int value) {
         if (!touch(who, page, mmhold::access::write)) return died;
         *byte(who, page) = static_cast<std::byte>(value);
+        // What the cpu's dirty bit would tell reclaim.
+        auto const frame = entry(who, page).target;
+        if (frames_.kind(frame) == mmhold::frame_kind::page_cache) frames_.mark_dirty(frame);
         auto const alone = who == actor::parent && !child_ && !buffers_.contains(page);
         if (how_ == mapping::swapped_memory && alone) (void)page_out(who, page);
         return 0;
@@ -360,6 +363,7 @@ public:
     }
     int device_writes(std::uint64_t page, int value) {
         frames_.bytes(buffers_.at(page)).front() = static_cast<std::byte>(value);
+        frames_.mark_dirty(buffers_.at(page));
         return 0;
     }
     int fork() {
