@@ -119,6 +119,9 @@ private:
     p.on_finding = after_finding::go_on;
     detail::site_table sites{{}, site_collection::on};
     (void)detail::explore_functions(entry.functions, p, sites);
+    // What a lot rarely falls on: a whole search turns there soon.
+    p.search = search_kind::all;
+    (void)detail::explore_functions(entry.functions, p, sites);
     return sites.seen();
 }
 
