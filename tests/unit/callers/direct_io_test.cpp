@@ -40,7 +40,7 @@ TEST_CASE("direct_io: lengths are multiples of the block, memory is in user spac
           errc::invalid_argument);
     CHECK(direct_io_write(host.mm, host.me, {~std::uint64_t{0} - 511}, file).error() ==
           errc::bad_address);
-    for (std::uint64_t const no_block : {0, 1000}) {
+    for (auto const no_block : {std::uint64_t{0}, std::uint64_t{1000}}) {
         CHECK(direct_io_read(host.mm, host.me, world::page(0), file, no_block).error() ==
               errc::invalid_argument);
     }
