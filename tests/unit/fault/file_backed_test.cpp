@@ -168,9 +168,9 @@ TEST_CASE("a private write founds a family, be it behind the end, nothing else d
         CHECK(world.has_family(at));
     }
     SECTION("shared") {
-        auto const shared = world.show(mm::mmap_flag::shared);
-        world.touch(world.faults, shared, flags::write);
-        CHECK_FALSE(world.has_family(shared));
+        auto const seen_by_all = world.show(mm::mmap_flag::shared);
+        world.touch(world.faults, seen_by_all, flags::write);
+        CHECK_FALSE(world.has_family(seen_by_all));
     }
 }
 
