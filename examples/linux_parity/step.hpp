@@ -130,6 +130,8 @@ inline constexpr std::size_t fault_server_of(memory of) {
 inline constexpr bool is_told(memory of) {
     return of >= memory::faults_told && of <= memory::faults_told_shared;
 }
+/// Is it something that `map` can map?
+inline constexpr bool can_be_mapped(memory of) { return of != memory::faults_twin; }
 /// Does it live in the large arena?
 inline constexpr bool is_large(memory of) {
     return of >= memory::large && of <= memory::hugetlbfs_own;

@@ -76,7 +76,7 @@ void print_reasons(std::ostream& out, grid const& of) {
     }
     for (std::size_t i = 0; i < memories; ++i) {
         auto const& why = of.machine.without_memory[i];
-        if (!why.empty()) {
+        if (!why.empty() && can_be_mapped(static_cast<memory>(i))) {
             out << "not offered by this kernel: " << name_of(static_cast<memory>(i)) << " (" << why
                 << ")\n";
         }

@@ -30,7 +30,7 @@ bool in_list(std::string const& list, std::string_view name) {
 }
 
 /// May random scripts map it anywhere?
-bool for_random_scripts(memory of) { return !has_own_place(of) && of != memory::faults_twin; }
+bool for_random_scripts(memory of) { return can_be_mapped(of) && !has_own_place(of); }
 
 /// What is wanted and offered; says what is not offered, and why.
 menu make_menu(options const& chosen, offers const& machine) {
