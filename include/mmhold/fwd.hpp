@@ -171,7 +171,7 @@ template<Machine M>
 class memory_swap;  // swap_store.hpp
 // address_space.hpp: address_space
 enum class page_marker : std::uint8_t;  // page_marker.hpp
-// split_folio.hpp: split_folio_at, share_zeroes_at
+// split_folio.hpp: split_folio_at, share_zeroes_at, split_sharing_zeroes_at
 enum class advise_large : std::uint8_t;  // advise_large.hpp; and advise_large_folios
 enum class marking_advice : std::uint8_t;  // marking_advice.hpp; and mark_mappings
 // cool_down.hpp: cool_down

@@ -33,17 +33,6 @@ constexpr bool is_cut_by(Space& space, typename Space::cpu_type& me, page_span s
     return found && !inside;
 }
 
-/// Makes small pages of the large folio at `at`; those full of zeroes become the zero page.
-template<class Space>
-constexpr void split_and_share_zeroes(Space& space, typename Space::cpu_type& me, virt_addr at) {
-    using format = typename Space::format;
-    if (!split_folio_at(space, me, at)) return;
-    for (auto page = entry_start<format>(at, 1); page < entry_end<format>(at, 1);
-         page = page.plus_pages(1)) {
-        (void)share_zeroes_at(space, me, page);
-    }
-}
-
 }  // namespace detail
 
 /// madvise(MADV_COLD): the pages of `span` are not wanted soon. There is no reclaim by age here, so
@@ -61,7 +50,7 @@ constexpr result<void> cool_down_locked(W const& held, typename Space::cpu_type&
         if constexpr (Space::format::levels > 1) {
             for (auto const at : {part.start(), part.page(part.pages() - 1)}) {
                 if (!detail::is_cut_by(space, me, part, at)) continue;
-                detail::split_and_share_zeroes(space, me, at);
+                (void)split_sharing_zeroes_at(space, me, at);  // somebody else's stays
             }
         }
         return result<void>{};

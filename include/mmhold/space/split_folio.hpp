@@ -154,4 +154,18 @@ constexpr result<void> share_zeroes_at(Space& space, typename Space::cpu_type& m
     return detail::folio_splitter<Space>{space, me}.share_zeroes(at);
 }
 
+/// split_folio_at(), then share_zeroes_at() for each page of what was one leaf, but for those of
+/// `kept`. Mm lock and errors: those of split_folio_at().
+template<class Space>
+constexpr result<void> split_sharing_zeroes_at(Space& space, typename Space::cpu_type& me,
+                                               virt_addr at, page_span kept = {}) {
+    using format = typename Space::format;
+    if (auto const split = split_folio_at(space, me, at); !split) return split;
+    for (auto page = entry_start<format>(at, 1); page < entry_end<format>(at, 1);
+         page = page.plus_pages(1)) {
+        if (!kept.contains(page)) (void)share_zeroes_at(space, me, page);
+    }
+    return {};
+}
+
 }  // namespace mmhold

@@ -109,15 +109,9 @@ private:
     /// Where to go on: at the same place, if the leaf around `here` could be split.
     static constexpr virt_addr behind_large(Space& space, typename Space::cpu_type& me,
                                             page_span span, virt_addr here) {
-        auto const start = entry_start<format>(here, 1);
-        auto const end = entry_end<format>(here, 1);
-        if (!split_folio_at(space, me, here)) return std::min(end, span.end());
-        // Swapped out as a whole it takes its zeroes along; of a part the rest is merely split.
-        if (span.start() <= start && end <= span.end()) return here;
-        for (auto page = start; page < end; page = page.plus_pages(1)) {
-            if (!span.contains(page)) (void)share_zeroes_at(space, me, page);
-        }
-        return here;
+        // What is swapped out takes its zeroes along; the rest is merely split.
+        if (split_sharing_zeroes_at(space, me, here, span)) return here;
+        return std::min(entry_end<format>(here, 1), span.end());
     }
 };
 

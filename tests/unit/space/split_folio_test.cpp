@@ -48,6 +48,21 @@ TEST_CASE("a folio that somebody holds stays whole", "[large]") {
     CHECK(split_folio_at(host.mm, host.me, small::page(9)).error() == errc::bad_address);
 }
 
+TEST_CASE("a large leaf is split, and its pages of zeroes are shared but for those to be kept",
+          "[large]") {
+    small host{2048, frame_bytes::owned};
+    REQUIRE(host.map(512));
+    auto const folio = host.fill(0, prot::rw, 1);
+    host.frames.bytes(folio.plus(7)).back() = std::byte{1};
+    auto const kept = small::span(500, 12);
+    CHECK(split_sharing_zeroes_at(host.mm, host.me, small::page(3), kept).has_value());
+    CHECK(host.entry(0).target == host.frames.zero_page());
+    CHECK(host.entry(7).target == folio.plus(7));
+    CHECK(host.entry(499).target == host.frames.zero_page());
+    CHECK(host.entry(500).target == folio.plus(500));
+    CHECK(host.mm.resident().anonymous == 13);
+}
+
 TEST_CASE("a page of zeroes becomes the zero page, another does not", "[large]") {
     small host{2048, frame_bytes::owned};
     REQUIRE(host.map(2));
