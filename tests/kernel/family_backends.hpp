@@ -17,10 +17,10 @@
 #include <mmhold/space/mremap.hpp>
 #include <mmhold/space/swap_out.hpp>
 
+#include "family_process.hpp"
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,17 +32,11 @@
 #include <optional>
 #include <string>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace mmhold_test {
-
-/// Which of the two acts.
-enum class actor : std::uint8_t { parent, child };
 
 /// How the pages of a script are mapped.
 enum class mapping : std::uint8_t {
@@ -55,8 +49,7 @@ enum class mapping : std::uint8_t {
 };
 
 constexpr std::uint64_t script_pages = 4;
-constexpr int died = -2;    ///< the access was answered by SIGSEGV
-constexpr int failed = -1;  ///< the system call was refused
+constexpr int died = -2;  ///< the access was answered by SIGSEGV
 
 /// One io_uring with one page as its fixed buffer, and the pipe it reads from or writes to.
 class fixed_buffer {
@@ -155,11 +148,10 @@ public:
     }
     linux_family(linux_family const&) = delete;
     linux_family& operator=(linux_family const&) = delete;
-    ~linux_family() { child_exits(); }
 
     int store(actor who, std::uint64_t page, int value) {
         auto const done = ask(who, {'s', page, value});
-        auto const alone = who == actor::parent && child_ == 0 && !buffers_.contains(page);
+        auto const alone = who == actor::parent && !child_.lives() && !buffers_.contains(page);
         if (how_ == mapping::swapped_memory && alone) (void)page_out(who, page);
         return done;
     }
@@ -187,23 +179,10 @@ public:
     int device_writes(std::uint64_t page, int value) { return buffers_.at(page)->write(value); }
 
     int fork() {
-        std::array<int, 2> ends{};
-        if (child_ != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) != 0) return failed;
-        child_ = ::fork();
-        if (child_ == 0) {
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            close(ends[0]);
-            serve(ends[1]);
-        }
-        close(ends[1]);
-        socket_ = ends[0];
-        return child_ > 0 ? 0 : failed;
+        return child_.start([this](request const& what) { return perform(what); }) ? 0 : failed;
     }
     int child_exits() {
-        if (child_ <= 0) return 0;
-        close(socket_);
-        (void)waitpid(child_, nullptr, 0);
-        child_ = 0;
+        child_.end();
         return 0;
     }
 
@@ -226,20 +205,7 @@ private:
         (void)::mremap(first + bytes, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, base_);
     }
     int ask(actor who, request const& what) {
-        if (who == actor::parent) return perform(what);
-        int answer = died;
-        auto const sent = send(socket_, &what, sizeof what, MSG_NOSIGNAL) == sizeof what;
-        auto const heard = sent && recv(socket_, &answer, sizeof answer, 0) == sizeof answer;
-        return heard ? answer : died;
-    }
-    [[noreturn]] void serve(int socket) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        request what{};
-        while (recv(socket, &what, sizeof what, 0) == sizeof what) {
-            int const answer = perform(what);
-            (void)send(socket, &answer, sizeof answer, MSG_NOSIGNAL);
-        }
-        _exit(0);
+        return who == actor::parent ? perform(what) : child_.ask(what, died);
     }
     int perform(request const& what) {
         auto* const page = base_ + what.page * 4096;
@@ -265,8 +231,7 @@ private:
     char* base_{nullptr};
     std::array<int, 2> pipe_{-1, -1};
     std::map<std::uint64_t, std::unique_ptr<fixed_buffer>> buffers_{};
-    pid_t child_{0};
-    int socket_{-1};
+    asked_child<request> child_{};
 };
 
 /// The model.
@@ -441,30 +406,7 @@ private:
 /// What `script(family)` says when it runs in a process of its own; "died" if that is killed.
 template<class Script>
 std::string in_a_process(mapping how, Script const& script) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) return "no pipe";
-    auto const runner = ::fork();
-    if (runner == 0) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        (void)alarm(20);
-        std::string trace;
-        {
-            linux_family family{how};
-            trace = script(family);
-        }
-        auto const written = write(ends[1], trace.data(), trace.size());
-        _exit(written == static_cast<ssize_t>(trace.size()) ? 0 : 1);
-    }
-    close(ends[1]);
-    std::string trace;
-    std::array<char, 4096> part{};
-    for (ssize_t got = 0; (got = read(ends[0], part.data(), part.size())) > 0;) {
-        trace.append(part.data(), static_cast<std::size_t>(got));
-    }
-    close(ends[0]);
-    int status = 0;
-    (void)waitpid(runner, &status, 0);
-    return status == 0 ? trace : trace + " died";
+    return in_a_process_of([how] { return linux_family{how}; }, script);
 }
 
 /// May this process use io_uring?

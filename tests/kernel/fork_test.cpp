@@ -29,19 +29,6 @@ namespace {
 constexpr auto parent = actor::parent;
 constexpr auto child = actor::child;
 
-/// What a script saw, in words that can be compared.
-class seen {
-public:
-    seen& operator<<(int value) {
-        text_ += (text_.empty() ? "" : " ") + std::to_string(value);
-        return *this;
-    }
-    operator std::string() const { return text_; }
-
-private:
-    std::string text_{};
-};
-
 /// The kinds of memory of one's own.
 constexpr auto private_kinds = {mapping::private_memory, mapping::moved_memory,
                                 mapping::swapped_memory};

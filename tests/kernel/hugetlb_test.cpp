@@ -10,6 +10,7 @@
 #include <mmhold/space/hugetlb_object.hpp>
 
 #include "../../examples/linux_parity/free_hugetlb.hpp"
+#include "family_process.hpp"
 #include <array>
 #include <csetjmp>
 #include <csignal>
@@ -18,12 +19,9 @@
 #include <optional>
 #include <string>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace mmhold;
+using namespace mmhold_test;
 
 namespace {
 
@@ -31,11 +29,9 @@ constexpr std::uint64_t leaf_bytes = 512 * page_size;
 constexpr std::uint64_t mapped_leaves = 2;
 constexpr std::uint64_t pool_leaves = 3;
 
-enum class actor : std::uint8_t { parent, child };
 constexpr auto parent = actor::parent;
 constexpr auto child = actor::child;
-constexpr int failed = -1;  ///< refused
-constexpr int bus = -2;     ///< answered by SIGBUS
+constexpr int bus = -2;  ///< answered by SIGBUS
 
 sigjmp_buf back_from_signal;
 void on_bus(int) { siglongjmp(back_from_signal, 1); }
@@ -62,21 +58,11 @@ public:
     int end_hoard() { return munmap(hoard_, hoarded_ * leaf_bytes) == 0 ? 0 : failed; }
 
     int fork() {
-        std::array<int, 2> ends{};
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) != 0) return failed;
-        child_ = ::fork();
-        if (child_ == 0) {
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            close(ends[0]);
-            serve(ends[1]);
-        }
-        close(ends[1]);
-        socket_ = ends[0];
-        return child_ > 0 ? 0 : failed;
+        return child_.start([this](request const& what) { return perform(what); }) ? 0 : failed;
     }
     int child_exits() {
-        close(socket_);
-        return waitpid(child_, nullptr, 0) == child_ ? 0 : failed;
+        child_.end();
+        return 0;
     }
 
 private:
@@ -91,19 +77,7 @@ private:
         return got == MAP_FAILED ? nullptr : static_cast<char*>(got);
     }
     int ask(actor who, request const& what) {
-        if (who == parent) return perform(what);
-        int answer = failed;
-        (void)!send(socket_, &what, sizeof what, MSG_NOSIGNAL);
-        (void)!recv(socket_, &answer, sizeof answer, 0);
-        return answer;
-    }
-    [[noreturn]] void serve(int socket) {
-        request what{};
-        while (recv(socket, &what, sizeof what, 0) == sizeof what) {
-            int const answer = perform(what);
-            (void)!send(socket, &answer, sizeof answer, MSG_NOSIGNAL);
-        }
-        _exit(0);
+        return who == parent ? perform(what) : child_.ask(what, failed);
     }
     int perform(request const& what) {
         auto volatile* const byte = base_ + what.leaf * leaf_bytes;
@@ -116,8 +90,7 @@ private:
     char* base_;
     char* hoard_{nullptr};
     std::uint64_t hoarded_{0};
-    pid_t child_{0};
-    int socket_{-1};
+    asked_child<request> child_{};
 };
 
 /// The model.
@@ -192,38 +165,6 @@ private:
     std::optional<space_type> child_{};
 };
 
-/// What a script saw.
-class seen {
-public:
-    seen& operator<<(int value) {
-        text_ += (text_.empty() ? "" : " ") + std::to_string(value);
-        return *this;
-    }
-    operator std::string() const { return text_; }
-
-private:
-    std::string text_{};
-};
-
-template<class Script>
-std::string on_linux(Script const& script) {
-    std::array<int, 2> ends{};
-    if (pipe(ends.data()) != 0) return "no pipe";
-    auto const runner = ::fork();
-    if (runner == 0) {
-        (void)alarm(20);
-        linux_family family;
-        std::string const trace = script(family);
-        _exit(write(ends[1], trace.data(), trace.size()) > 0 ? 0 : 1);
-    }
-    close(ends[1]);
-    std::array<char, 256> text{};
-    auto const got = read(ends[0], text.data(), text.size());
-    close(ends[0]);
-    (void)waitpid(runner, nullptr, 0);
-    return {text.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
-}
-
 template<class Script>
 void both_say(std::string const& expected, Script const& script) {
     {
@@ -231,8 +172,8 @@ void both_say(std::string const& expected, Script const& script) {
         CHECK(std::string{script(model)} == expected);
     }
     parity::free_hugetlb const pool{pool_leaves};
-    if (!pool.offered()) return mmhold_test::skip("no hugetlb pages can be reserved");
-    CHECK(on_linux(script) == expected);
+    if (!pool.offered()) return skip("no hugetlb pages can be reserved");
+    CHECK(in_a_process_of([] { return linux_family{}; }, script) == expected);
 }
 
 }  // namespace
