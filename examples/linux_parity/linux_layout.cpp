@@ -84,7 +84,7 @@ std::int64_t linux_process::core_step(step const& one) {
         case op::protect: return outcome(mprotect(at, one.bytes, to_prot(one.prot)));
         case op::discard: return outcome(madvise(at, one.bytes, MADV_DONTNEED));
         case op::close_faults: close_faults(one.of); return 0;
-        case op::fork: return one.how == 3 ? start_reader(one) : start_child(one.how);
+        case op::fork: return one.how == fork_reader ? start_reader(one) : start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(one);
         case op::drain: return drain();

@@ -32,8 +32,10 @@ model_process::~model_process() {
     drain();
     for (auto& server : servers_) close(server);
     for (auto& server : closed_) server.pager.reset();
-    if (first_) end_child();
-    if (first_) mm_.exit(me_);
+    if (first_) {
+        end_child();
+        mm_.exit(me_);
+    }
     end_specials();
 }
 
@@ -65,7 +67,7 @@ std::int64_t model_process::core_step(step const& one) {
     switch (one.what) {
         case op::map: return map(one);
         case op::close_faults: return close(servers_[fault_server_of(one.of)]), 0;
-        case op::fork: return one.how == 3 ? start_reader(one) : start_child(one.how);
+        case op::fork: return one.how == fork_reader ? start_reader(one) : start_child(one.how);
         case op::reap: return reap();
         case op::keep: return keep(range);
         case op::drain: return drain();

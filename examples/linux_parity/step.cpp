@@ -223,7 +223,7 @@ std::string to_text(step const& one) {
     if (source) out << " of=" << name_of(one.of);
     if (has == fields::mapping || has == fields::rights) out << " prot=" << rights(one.prot);
     if (has == fields::how && one.how != 0) out << " how=" << one.how;
-    auto const reads = one.what == op::fork && one.how == 3;
+    auto const reads = one.what == op::fork && one.how == fork_reader;
     if (reads) out << " at=" << place(one.at);
     if (has == fields::none || has == fields::source || has == fields::how) return out.str();
     out << " at=" << place(one.at) << " bytes=" << one.bytes;

@@ -79,6 +79,9 @@ enum class op : std::uint8_t {
 inline constexpr std::size_t callers = static_cast<std::size_t>(op::map);
 inline constexpr std::size_t ops = static_cast<std::size_t>(op::end_call) + 1;
 
+/// fork's `how` for a child that reads a byte at `at`.
+inline constexpr unsigned fork_reader = 3;
+
 /// Which pair of files does a step.
 enum class area : std::uint8_t { core, advice, remap, uffd, large, special, told };
 

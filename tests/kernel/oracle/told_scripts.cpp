@@ -28,7 +28,7 @@ step moved(std::uint64_t from, std::uint64_t pages, std::uint64_t to, std::uint6
 }
 step read_by_child(std::uint64_t page) {
     auto one = on(page, op::fork, memory::own);
-    one.how = 3;
+    one.how = fork_reader;
     return one;
 }
 script four_pages(memory of) { return {on(first, op::map, of, 4), on(second, op::fill, of)}; }
