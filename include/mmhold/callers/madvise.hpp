@@ -90,33 +90,23 @@ private:
             if (auto const done = resume(held, *told_of_); !done) return done;
             told_of_.reset();
         }
-        while (at_ < end_) {
-            auto const next = first_part(held);
-            if (!next) return errc::no_memory;
-            hole_ = hole_ || next->start() > at_;
-            at_ = next->start();
-            auto const done = next_part(held, *next);
-            if (!done || told_of_) return done;
-        }
-        return {};
-    }
-    template<class W>
-    [[nodiscard]] constexpr std::optional<page_span> first_part(W const& held) const {
-        std::optional<page_span> found;
-        space_.for_each_vma_in(held, pages_between(at_, end_), [&](vma const&, page_span part) {
-            if (!found) found = part;
-        });
-        return found;
+        result<void> done;
+        space_.for_each_vma_in(held, pages_between(at_, end_),
+                               [&](vma const& area, page_span part) {
+                                   hole_ = hole_ || part.start() > at_;
+                                   done = next_part(held, area, part);
+                                   return done && !told_of_;
+                               });
+        if (done && !told_of_) hole_ = hole_ || at_ < end_;
+        return done;
     }
 
-    /// Discards `part`, which lies in one mapping, or makes it told_of_.
+    /// Discards `part`, which lies in `area`, or makes it told_of_.
     template<class W>
-    constexpr result<void> next_part(W const& held, page_span part) {
-        auto const seen = space_.find(part.start(), held);
-        auto const& area = seen->view(held);
+    constexpr result<void> next_part(W const& held, vma const& area, page_span part) {
+        if (!wants_to_hear_of_removal<Space>(area)) return discard(held, part);
         auto const gone = admitted(area, part);
         if (!gone) return gone.error();
-        if (!wants_to_hear_of_removal<Space>(area)) return discard(held, part);
         auto tickets = tell_before_removal<Space>(held, me_, area, *gone);
         if (!tickets) return tickets.error();
         object_ = how_ == discard_how::for_all ? page_cache_of<Space>(area) : nullptr;

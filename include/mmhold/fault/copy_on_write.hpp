@@ -63,11 +63,11 @@ public:
                                                  guard entry) {
         auto const leaf = entry.read();
         auto const page = page_under(site.page(), leaf, entry.level());
-        auto const what = judge(site, entry, leaf, page);
-        if (what == verdict::copy) space_.note_own_pages(site.at);
-        switch (what) {
+        switch (judge(site, entry, leaf, page)) {
             case verdict::reuse: return reuse(site, entry, leaf, page);
-            case verdict::copy: return copy(site, me, std::move(entry), leaf);
+            case verdict::copy:
+                space_.note_own_pages(site.at);
+                return copy(site, me, std::move(entry), leaf);
             case verdict::split_first: return split(site, me, std::move(entry));
             case verdict::large_zeroes: return fill_large(site, me, std::move(entry), leaf);
             case verdict::hopeless: break;

@@ -449,9 +449,10 @@ private:
         if (!me.valid()) return errc::no_memory;
         auto lifted = result<void>{};
         space_.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
-            if (!lifted || area.source != this || !asks_for_writes(area)) return;
+            if (area.source != this || !asks_for_writes(area)) return true;
             lifted = protect_userfault_pages(space_, me, area, part, userfault_protection::off,
                                              mark_absent::no);
+            return lifted.has_value();
         });
         return lifted ? space_.set_source_locked(held, me, span, nullptr) : lifted;
     }
@@ -461,15 +462,13 @@ private:
                                    userfault_protection how) {
         if (is_changing()) return errc::again;
         auto done = result<void>{errc::bad_address};
-        auto going = true;
         space_.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
-            if (!going) return;
             done = errc::bad_address;
             if (asks_for_writes(area)) {
                 done = protect_userfault_pages(space_, me, area, part, how,
                                                absent_marks(area, features_));
             }
-            going = done.has_value();
+            return done.has_value();
         });
         return done;
     }

@@ -191,7 +191,8 @@ constexpr result<void> for_each_listener(Space& space, Witness const& held, page
     auto outcome = result<void>{};
     space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
         auto* const pager = listener_of<Space>(area, what);
-        if (outcome && pager != nullptr) outcome = visit(*pager, part);
+        if (pager != nullptr) outcome = visit(*pager, part);
+        return outcome.has_value();
     });
     return outcome;
 }

@@ -62,9 +62,9 @@ template<class Space, class Witness, class Visit>
     auto answer = errc::ok;
     auto any = false;
     space.for_each_vma_in(held, span, [&](vma const& area, page_span) {
-        if (answer != errc::ok) return;
         any = true;
         answer = visit(area);
+        return answer == errc::ok;
     });
     return any ? answer : errc::invalid_argument;
 }

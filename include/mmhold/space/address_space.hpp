@@ -176,13 +176,20 @@ public:
         for (std::size_t index = 0; index < map.size(); ++index) visit(map[index]);
     }
     /// Calls visit(vma const&, page_span part) for the mappings that overlap `span`, lowest first,
-    /// with the part of `span` that lies in each. It must not change the layout.
+    /// with the part of `span` that lies in each. It must not change the layout. If it answers
+    /// something, it answers whether to go on.
     template<WitnessOf<lock_type> W, std::invocable<vma const&, page_span> Visit>
     constexpr void for_each_vma_in(W const& held, page_span span, Visit&& visit) const {
+        using answer = std::invoke_result_t<Visit&, vma const&, page_span>;
         auto const& map = looked_at(held);
         for (auto index = map.find_at_or_above(span.start());
              index < map.size() && map[index].span.overlaps(span); ++index) {
-            visit(map[index], detail::common_pages(map[index].span, span));
+            auto const part = detail::common_pages(map[index].span, span);
+            if constexpr (std::is_void_v<answer>) {
+                visit(map[index], part);
+            } else {
+                if (!visit(map[index], part)) return;
+            }
         }
     }
     /// The layout itself, for operations that change vmas in ways of their own (mremap, madvise).

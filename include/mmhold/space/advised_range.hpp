@@ -25,10 +25,10 @@ constexpr result<void> for_each_advised(W const& held, Space const& space, page_
     auto hole = false;
     auto expected = span.start();
     space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
-        if (!outcome) return;
         hole = hole || part.start() != expected;
         expected = part.end();
         outcome = each(area, part);
+        return outcome.has_value();
     });
     if (!outcome) return outcome;
     return hole || expected != span.end() ? errc::no_memory : errc::ok;

@@ -99,10 +99,11 @@ constexpr result<std::uint64_t> mark_numa_hints_locked(W const& held, typename S
     std::uint64_t marked = 0;
     result<void> outcome;
     space.for_each_vma_in(held, span, [&](vma const& area, page_span part) {
-        if (!outcome || !takes_numa_hints(area)) return;
+        if (!takes_numa_hints(area)) return true;
         detail::numa_hint_change<typename Space::machine> change{space.frames(), area};
         outcome = space.table().protect(me, part, change, space.flush());
         marked += change.marked;
+        return outcome.has_value();
     });
     if (!outcome) return outcome.error();
     return marked;
